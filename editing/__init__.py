@@ -1,0 +1,1 @@
+"""Edits of an inversion: drags, presets, masks."""

@@ -1,0 +1,1 @@
+"""From an aligned crop to a latent and a generator tuned to it."""

@@ -1,0 +1,7 @@
+"""Errors of this package."""
+
+from weights.errors import PhotodragError
+
+
+class InversionError(PhotodragError):
+    """Base of every error raised by `inversion`."""

@@ -1,0 +1,7 @@
+"""Errors of this package."""
+
+from weights.errors import PhotodragError
+
+
+class PipelineError(PhotodragError):
+    """Base of every error raised by `pipeline`."""

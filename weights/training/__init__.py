@@ -1,0 +1,1 @@
+"""Code that trains the built-in networks."""
