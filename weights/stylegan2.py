@@ -1,0 +1,360 @@
+"""StyleGAN2 in plain PyTorch operators.
+
+The network of Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020), as
+NVIDIA's stylegan2-ada-pytorch defines it: skip architecture, resample filter [1, 3, 3, 1],
+demodulated convolutions, noise inputs of learned strength, leaky ReLU of gain sqrt 2, clamp 256.
+Parameters carry the names of its `G_ema` state dict, so foreign weights load without renaming.
+
+Images are float32 `[N, 3, R, R]` in [-1, 1] (not clipped); latents are float32 `[N, L, w_dim]`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from weights.errors import WeightsError
+
+CLAMP = 256.0
+ACTIVATION_GAIN = math.sqrt(2)
+MAPPING_LR_MULTIPLIER = 0.01
+
+NoiseMode = Literal["const", "random", "none"]
+Noise = NoiseMode | Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """Shape of a StyleGAN2 generator.
+
+    Attributes:
+        resolution: side of the image in pixels, a power of two of at least 8.
+        channel_base: a block of side r has `min(channel_base / r, channel_max)` channels.
+        channel_max: see `channel_base`.
+        w_dim: length of one latent vector.
+        z_dim: length of the mapping network's input.
+        mapping_layers: number of fully connected layers from z to w.
+    """
+
+    resolution: int
+    channel_base: int
+    channel_max: int
+    w_dim: int = 512
+    z_dim: int = 512
+    mapping_layers: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse a resolution that is not a power of two."""
+        if self.resolution < 8 or self.resolution & (self.resolution - 1):
+            raise WeightsError(
+                f"a generator's resolution is a power of two of at least 8, not {self.resolution}"
+            )
+
+    @property
+    def block_resolutions(self) -> tuple[int, ...]:
+        """Sides of the synthesis blocks: 4, 8, ..., resolution."""
+        return tuple(2**k for k in range(2, self.resolution.bit_length()))
+
+    @property
+    def num_latents(self) -> int:
+        """Number L of latent vectors that one picture takes."""
+        return 2 * len(self.block_resolutions)
+
+    def channels(self, side: int) -> int:
+        """Feature channels of the block of this side."""
+        return min(self.channel_base // side, self.channel_max)
+
+
+class Synthesis(NamedTuple):
+    """What `Generator.synthesize` was asked for.
+
+    Attributes:
+        image: `[N, 3, r, r]` float32, the skip image after the last block computed, or None.
+        features: side r of a block -> its output `[N, C, r, r]` in the compute dtype.
+    """
+
+    image: Tensor | None
+    features: dict[int, Tensor]
+
+
+class FullyConnected(nn.Module):
+    """Linear layer with an equalised learning rate, optionally followed by leaky ReLU."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        activate: bool = False,
+        bias: float = 0.0,
+        lr_multiplier: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.activate = activate
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((out_features,), bias / lr_multiplier))
+        self.weight_gain = lr_multiplier / math.sqrt(in_features)
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[N, in]` -> `[N, out]`."""
+        y = F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)
+        return F.leaky_relu(y, 0.2) * ACTIVATION_GAIN if self.activate else y
+
+
+class MappingNetwork(nn.Module):
+    """From z to w; keeps the mean latent `w_avg` towards which truncation pulls."""
+
+    w_avg: Tensor
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        widths = [config.z_dim] + [config.w_dim] * config.mapping_layers
+        self.num_layers = config.mapping_layers
+        for k in range(self.num_layers):
+            layer = FullyConnected(
+                widths[k], widths[k + 1], activate=True, lr_multiplier=MAPPING_LR_MULTIPLIER
+            )
+            self.add_module(f"fc{k}", layer)
+        self.register_buffer("w_avg", torch.zeros(config.w_dim))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z `[N, z_dim]`, of any length (it is normalised) -> w `[N, w_dim]`."""
+        w = z * (z.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+        for k in range(self.num_layers):
+            w = self.get_submodule(f"fc{k}")(w)
+        return w
+
+
+def _resample_filter() -> Tensor:
+    """The `[4, 4]` low-pass filter [1, 3, 3, 1] x [1, 3, 3, 1], summing to one."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    return torch.outer(taps, taps) / 64.0
+
+
+def _upsample_image(image: Tensor, resample_filter: Tensor) -> Tensor:
+    """Double the side: zeros between the pixels, then the low-pass filter with gain 4."""
+    n, c, h, w = image.shape
+    kernel = (resample_filter * 4).flip(0, 1).to(image.dtype)[None, None].expand(c, 1, 4, 4)
+    padded = F.conv_transpose2d(image, kernel, stride=2, padding=1, groups=c)
+    return padded.view(n, c, 2 * h, 2 * w)
+
+
+def _modulated_convolution(
+    x: Tensor, weight: Tensor, styles: Tensor, *, demodulate: bool, up: Tensor | None
+) -> Tensor:
+    """Convolution whose input channels are scaled by `styles` `[N, in]` (Section 2.2).
+
+    The scale is applied to the input and the demodulation to the output, which gives the same
+    function as scaling the weights and lets a batch share one convolution.
+
+    Args:
+        x: `[N, in, r, r]`.
+        weight: `[out, in, k, k]`.
+        styles: `[N, in]` float32.
+        demodulate: divide each output channel by the norm of its modulated weights (Eq. 3).
+        up: the `[4, 4]` low-pass filter when the side is to be doubled, else None.
+    """
+    kernel = weight.to(x.dtype)
+    x = x * styles.to(x.dtype)[:, :, None, None]
+    if up is None:
+        x = F.conv2d(x, kernel, padding=weight.shape[2] // 2)
+    else:
+        x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
+        blur = (up * 4).to(x.dtype)[None, None].expand(x.shape[1], 1, 4, 4)
+        x = F.conv2d(x, blur, padding=1, groups=x.shape[1])
+    if demodulate:
+        energy = weight.square().sum(dim=(2, 3))
+        x = x * (styles.square() @ energy.t() + 1e-8).rsqrt().to(x.dtype)[:, :, None, None]
+    return x
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated 3 x 3 convolution, noise, bias, leaky ReLU."""
+
+    resample_filter: Tensor
+    noise_const: Tensor
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, side: int, *, up: bool
+    ) -> None:
+        super().__init__()
+        self.side = side
+        self.up = up
+        self.affine = FullyConnected(w_dim, in_channels, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.noise_strength = nn.Parameter(torch.zeros([]))
+        self.register_buffer("noise_const", torch.randn(side, side))
+        self.register_buffer("resample_filter", _resample_filter())
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        """x `[N, in, r, r]`, w `[N, w_dim]`, noise `[N or 1, 1, side, side]` or None."""
+        up = self.resample_filter if self.up else None
+        x = _modulated_convolution(x, self.weight, self.affine(w), demodulate=True, up=up)
+        if noise is not None:
+            x = x + (noise * self.noise_strength).to(x.dtype)
+        x = F.leaky_relu(x + self.bias.to(x.dtype)[:, None, None], 0.2) * ACTIVATION_GAIN
+        return x.clamp(-CLAMP, CLAMP)
+
+
+class ToRgb(nn.Module):
+    """Modulated 1 x 1 convolution to colour, without demodulation."""
+
+    def __init__(self, in_channels: int, w_dim: int) -> None:
+        super().__init__()
+        self.affine = FullyConnected(w_dim, in_channels, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(3, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.style_gain = 1 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """x `[N, in, r, r]`, w `[N, w_dim]` -> `[N, 3, r, r]` float32."""
+        styles = self.affine(w) * self.style_gain
+        y = _modulated_convolution(x, self.weight, styles, demodulate=False, up=None)
+        return (y.float() + self.bias[:, None, None]).clamp(-CLAMP, CLAMP)
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: conv0 (doubles the side; absent at 4 x 4), conv1, torgb."""
+
+    resample_filter: Tensor
+
+    def __init__(self, config: GeneratorConfig, side: int) -> None:
+        super().__init__()
+        self.side = side
+        channels = config.channels(side)
+        if side == 4:
+            self.const = nn.Parameter(torch.randn(channels, 4, 4))
+        else:
+            below = config.channels(side // 2)
+            self.conv0 = SynthesisLayer(below, channels, config.w_dim, side, up=True)
+        self.conv1 = SynthesisLayer(channels, channels, config.w_dim, side, up=False)
+        self.torgb = ToRgb(channels, config.w_dim)
+        self.register_buffer("resample_filter", _resample_filter())
+
+    def layers(self) -> list[tuple[str, SynthesisLayer]]:
+        """The block's noisy layers in order, with their names inside the block."""
+        first = [] if self.side == 4 else [("conv0", self.conv0)]
+        return [*first, ("conv1", self.conv1)]
+
+
+class SynthesisNetwork(nn.Module):
+    """The blocks `b4`, `b8`, ..., `b{resolution}`."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        for side in config.block_resolutions:
+            self.add_module(f"b{side}", SynthesisBlock(config, side))
+
+    def blocks(self) -> list[SynthesisBlock]:
+        """All blocks, coarse to fine."""
+        return [cast(SynthesisBlock, block) for block in self.children()]
+
+
+class Generator(nn.Module):
+    """A StyleGAN2 generator.
+
+    Attributes:
+        config: its shape.
+        compute_dtype: dtype of the convolutions, float32 or bfloat16; parameters, latents and
+            images stay float32.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.compute_dtype = torch.float32
+        self.mapping = MappingNetwork(config)
+        self.synthesis = SynthesisNetwork(config)
+
+    def map(self, z: Tensor, psi: float = 1.0) -> Tensor:
+        """z `[N, z_dim]` -> latents `[N, L, w_dim]`, pulled towards the mean by 1 - psi."""
+        w = self.mapping.w_avg.lerp(self.mapping(z), psi)
+        return w[:, None].repeat(1, self.config.num_latents, 1)
+
+    def noise_maps(self) -> dict[str, Tensor]:
+        """Copies of the constant noise: layer name such as `b8.conv0` -> `[1, 1, r, r]`."""
+        return {
+            f"b{block.side}.{name}": layer.noise_const.detach().clone()[None, None]
+            for block in self.synthesis.blocks()
+            for name, layer in block.layers()
+        }
+
+    def synthesize(
+        self,
+        latents: Tensor,
+        *,
+        image: bool = True,
+        keep: Collection[int] = (),
+        until: int | None = None,
+        noise: Noise = "const",
+    ) -> Synthesis:
+        """Run the blocks and return only what is asked for.
+
+        Args:
+            latents: `[N, L, w_dim]` float32. Vectors that no computed block reads may be absent.
+            image: whether to compute the skip image.
+            keep: sides of the blocks whose output features to return.
+            until: side of the last block to compute; default: the full resolution.
+            noise: the stored maps, fresh ones, none, or maps by name as `noise_maps` gives them.
+
+        Raises:
+            WeightsError: latents of the wrong shape, or no block of such a side.
+        """
+        last = self.config.resolution if until is None else until
+        self._check(latents, last, keep)
+        skip: Tensor | None = None
+        features: dict[int, Tensor] = {}
+        x = torch.empty(0)
+        index = 0
+        for block in self.synthesis.blocks():
+            if block.side == 4:
+                x = block.const.to(self.compute_dtype).expand(len(latents), -1, -1, -1)
+                x = x.contiguous(memory_format=torch.channels_last)
+            for name, layer in block.layers():
+                maps = _noise_of(layer, f"b{block.side}.{name}", noise, latents)
+                x = layer(x, latents[:, index], maps)
+                index += 1
+            if block.side in keep:
+                features[block.side] = x
+            if image:
+                # torgb reads the vector that the next block's first layer also reads.
+                colour = block.torgb(x, latents[:, min(index, latents.shape[1] - 1)])
+                below = 0 if skip is None else _upsample_image(skip, block.resample_filter)
+                skip = colour + below
+            if block.side == last:
+                break
+        return Synthesis(skip, features)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents `[N, L, w_dim]` -> image `[N, 3, R, R]`, with the stored noise."""
+        return cast(Tensor, self.synthesize(latents).image)
+
+    def _check(self, latents: Tensor, last: int, keep: Collection[int]) -> None:
+        sides = self.config.block_resolutions
+        for side in (last, *keep):
+            if side not in sides or side > last:
+                raise WeightsError(f"no block of side {side} up to {last}; blocks are {sides}")
+        needed = 2 * sides.index(last) + 1
+        if latents.ndim != 3 or latents.shape[2] != self.config.w_dim or latents.shape[1] < needed:
+            raise WeightsError(
+                f"latents must be [N, {self.config.num_latents}, {self.config.w_dim}], "
+                f"not {list(latents.shape)}"
+            )
+
+
+def _noise_of(layer: SynthesisLayer, name: str, noise: Noise, latents: Tensor) -> Tensor | None:
+    if isinstance(noise, Mapping):
+        return noise[name]
+    if noise == "const":
+        return layer.noise_const[None, None]
+    if noise == "random":
+        return torch.randn(len(latents), 1, layer.side, layer.side, device=latents.device)
+    return None

@@ -1,0 +1,59 @@
+"""Checkpoints of a training run: parameters and Adam's state in one safetensors file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from weights.errors import BrokenWeightsError
+from weights.files import write_safetensors
+
+
+def save_checkpoint(
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    optimizer: torch.optim.Optimizer,
+    header: Mapping[str, str],
+) -> None:
+    """Write all networks and the optimiser atomically; `header` must hold "seen"."""
+    tensors = {
+        f"{name}/{key}": value
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
+    write_safetensors(path, tensors, dict(header))
+
+
+def load_checkpoint(
+    path: Path, networks: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer
+) -> int:
+    """Restore a run in place and return how many images it has seen.
+
+    Raises:
+        BrokenWeightsError: the file is damaged or belongs to networks of another shape.
+    """
+    groups: dict[str, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            seen = int(file.metadata()["seen"])
+            for name in file.keys():  # noqa: SIM118 - not a mapping
+                group, _, key = name.partition("/")
+                groups.setdefault(group, {})[key] = file.get_tensor(name)
+        for name, network in networks.items():
+            network.load_state_dict(groups[name])
+    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+        raise BrokenWeightsError(f"{path} is not a checkpoint of this run: {error}") from error
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in groups.get("optimizer", {}).items():
+        index, _, key = name.partition("/")
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+    return seen
