@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +54,7 @@ class Encoder(nn.Module):
         self.config = config
         fold = config.resolution // 32
         self.stem = nn.Conv2d(3 * fold * fold, CHANNELS[0], 3, padding=1)
-        pairs = zip(CHANNELS, CHANNELS[1:], strict=False)
-        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in pairs))
+        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(CHANNELS)))
         self.hidden = nn.Linear(CHANNELS[-1] * 16, config.hidden)
         self.base = nn.Linear(config.hidden, config.w_dim)
         self.offsets = nn.Linear(config.hidden, config.num_latents * config.w_dim)

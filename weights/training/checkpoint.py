@@ -31,9 +31,14 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, networks: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer
+    path: Path, networks: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer | None
 ) -> int:
     """Restore a run in place and return how many images it has seen.
+
+    Args:
+        path: file that `save_checkpoint` wrote.
+        networks: name -> network to fill.
+        optimizer: to go on training, or None to use the networks as they are.
 
     Raises:
         BrokenWeightsError: the file is damaged or belongs to networks of another shape.
@@ -49,11 +54,16 @@ def load_checkpoint(
             network.load_state_dict(groups[name])
     except (SafetensorError, OSError, KeyError, RuntimeError) as error:
         raise BrokenWeightsError(f"{path} is not a checkpoint of this run: {error}") from error
+    if optimizer is not None:
+        _restore(optimizer, groups.get("optimizer", {}))
+    return seen
+
+
+def _restore(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in groups.get("optimizer", {}).items():
+    for name, value in tensors.items():
         index, _, key = name.partition("/")
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )
-    return seen

@@ -75,6 +75,11 @@ class ReconstructionOptions:
         return min(1.0, (seen + 1) / self.warmup) * decay
 
 
+def portrait_config() -> GeneratorConfig:
+    """Shape of the built-in generator: 6.1 million parameters."""
+    return GeneratorConfig(resolution=128, channel_base=4096, channel_max=256, mapping_layers=4)
+
+
 @dataclass
 class Networks:
     """The networks in training and their moving averages."""
@@ -113,8 +118,8 @@ class Networks:
             (self.average_generator, self.generator),
             (self.average_encoder, self.encoder),
         ):
-            with torch.no_grad():
-                torch._foreach_lerp_(list(mean.parameters()), list(live.parameters()), 1 - decay)
+            for average, parameter in zip(mean.parameters(), live.parameters(), strict=True):
+                average.data.lerp_(parameter.data, 1 - decay)
 
 
 def face_weight(side: int) -> Tensor:
@@ -182,7 +187,9 @@ def train_step(
     output = networks.generator.synthesize(latents, until=side, noise="random").image
     if output is None:
         raise WeightsError("the generator drew no image")
-    target = images if side == images.shape[-1] else F.interpolate(images, (side, side), mode="area")
+    target = (
+        images if side == images.shape[-1] else F.interpolate(images, (side, side), mode="area")
+    )
     l1 = pyramid_l1(output, target)
     with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
         distance = jittered_perceptual(perceptual, output, target, rng)
@@ -215,7 +222,10 @@ def evaluate(
 
     output = torch.cat([render(part) for part in latents.split(8)])
     psnr = -10 * ((output - images) / 2).square().mean((1, 2, 3)).log10()
-    figures = {perceptual.name: perceptual(output, images).mean().item(), "psnr": psnr.mean().item()}
+    figures = {
+        perceptual.name: perceptual(output, images).mean().item(),
+        "psnr": psnr.mean().item(),
+    }
     mixed = render((latents[:10] + latents[1:11]) / 2)
     return figures, torch.stack([images[:10], output[:10], mixed])
 
@@ -283,12 +293,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    config = GeneratorConfig(
-        resolution=128, channel_base=4096, channel_max=256, mapping_layers=4
-    )
     options = ReconstructionOptions(seed=arguments.seed)
     train(
-        arguments.data, arguments.trunk, arguments.out, config, options, minutes=arguments.minutes
+        arguments.data,
+        arguments.trunk,
+        arguments.out,
+        portrait_config(),
+        options,
+        minutes=arguments.minutes,
     )
 
 

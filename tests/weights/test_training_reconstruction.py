@@ -1,0 +1,142 @@
+"""A tiny run of the trainer, on portraits drawn here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from weights.errors import BrokenWeightsError, WeightsError
+from weights.perceptual import load_perceptual
+from weights.stylegan2 import GeneratorConfig, MappingNetwork
+from weights.training.checkpoint import load_checkpoint, save_checkpoint
+from weights.training.mapping import energy_distance, fit_mapping
+from weights.training.portraits import FLIPPED, PARTS, flip, load_portraits, random_warp
+from weights.training.reconstruction import (
+    Networks,
+    ReconstructionOptions,
+    batches,
+    pyramid_l1,
+    train_step,
+)
+
+CONFIG = GeneratorConfig(resolution=32, channel_base=256, channel_max=32, w_dim=16, z_dim=16,
+                         mapping_layers=2)  # fmt: skip
+OPTIONS = ReconstructionOptions(stages=((16, 16), (32, 32)), batch=4, warmup=4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Sixteen blurred pictures with landmarks on a circle."""
+    rng = np.random.default_rng(0)
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
+    points = 128 + 60 * np.stack([np.cos(angles), np.sin(angles)], 1)
+    records: list[dict[str, object]] = []
+    for k in range(16):
+        coarse = Image.fromarray(rng.integers(0, 255, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((256, 256), Image.Resampling.BICUBIC).save(tmp_path / f"p{k}.jpg")
+        split, kind = ("val" if k > 11 else "train"), ("gray" if k % 4 == 0 else "colour")
+        records.append({"name": f"p{k}", "kind": kind, "split": split,
+                        "landmarks68": points.tolist()})  # fmt: skip
+    (tmp_path / "index.json").write_text(json.dumps(records))
+    return tmp_path
+
+
+def run(folder: Path, steps: int, start: Path | None = None) -> tuple[Networks, torch.optim.Adam]:
+    networks = Networks.fresh(CONFIG, 1)
+    parameters = [*networks.generator.synthesis.parameters(), *networks.encoder.parameters()]
+    optimizer = torch.optim.Adam([{"params": parameters, "initial_lr": 1e-3}])
+    seen = 0 if start is None else load_checkpoint(start, networks.modules(), optimizer)
+    perceptual = load_perceptual()
+    data = load_portraits(folder, "train", 32)
+    for images, _ in zip(batches(data, OPTIONS, seen), range(steps), strict=False):
+        train_step(networks, optimizer, perceptual, images, OPTIONS, seen)
+        networks.average(0.5)
+        seen += OPTIONS.batch
+    return networks, optimizer
+
+
+def test_resuming_gives_the_same_networks(folder: Path) -> None:
+    torch.manual_seed(3)
+    half, optimizer = run(folder, 2)
+    path = folder / "checkpoint.safetensors"
+    save_checkpoint(path, half.modules(), optimizer, {"seen": "8"})
+    torch.manual_seed(3)
+    resumed, _ = run(folder, 2, start=path)
+    torch.manual_seed(3)
+    again, _ = run(folder, 2, start=path)
+    for name, network in resumed.modules().items():
+        for a, b in zip(network.parameters(), again.modules()[name].parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0)
+    moved = (resumed.generator.synthesis.blocks()[1].conv1.weight
+             - half.generator.synthesis.blocks()[1].conv1.weight)  # fmt: skip
+    assert moved.abs().max() > 0
+
+
+def test_checkpoint_of_another_shape_is_refused(folder: Path) -> None:
+    networks, optimizer = run(folder, 1)
+    path = folder / "checkpoint.safetensors"
+    save_checkpoint(path, {"encoder": networks.encoder}, optimizer, {"seen": "4"})
+    with pytest.raises(BrokenWeightsError, match="not a checkpoint of this run"):
+        load_checkpoint(path, networks.modules(), optimizer)
+
+
+def test_bad_data_is_refused(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(WeightsError, match="name a folder of aligned portraits"):
+        load_portraits(tmp_path / "nowhere", "train", 32)
+    with pytest.raises(WeightsError, match="lists no picture of the split 'test'"):
+        load_portraits(folder, "test", 32)
+    (folder / "p3.jpg").write_bytes(b"not a picture")
+    with pytest.raises(WeightsError, match="record 3 of"):
+        load_portraits(folder, "train", 32)
+
+
+def test_flip_is_an_involution_in_ibug_order() -> None:
+    rng = torch.Generator().manual_seed(0)
+    images, landmarks = torch.rand(2, 3, 8, 8, generator=rng), torch.rand(2, 68, 2, generator=rng)
+    both = torch.tensor([True, True])
+    twice = flip(*flip(images, landmarks, both), both)
+    torch.testing.assert_close(twice[0], images)
+    torch.testing.assert_close(twice[1], landmarks)
+    assert FLIPPED[36] == 45
+    assert FLIPPED[48] == 54
+    assert FLIPPED[8] == 8
+    left = {FLIPPED[k] for k in PARTS["upper_lid_left"][0]}
+    assert left == set(PARTS["upper_lid_right"][0])
+
+
+def test_warp_is_small_and_repeatable() -> None:
+    grid = torch.linspace(-1, 1, 32).expand(1, 1, 32, 32)
+    x = torch.cat([grid, grid.transpose(2, 3), grid], 1).repeat(4, 1, 1, 1)
+    landmarks = torch.rand(4, 68, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+
+    def warped(seed: int) -> Tensor:
+        return random_warp(x, landmarks, torch.Generator().manual_seed(seed))
+
+    torch.testing.assert_close(warped(1), warped(1))
+    moved = (warped(1) - x).abs()
+    assert 1e-3 < moved.mean() < 0.2
+
+
+def test_loss_is_zero_for_equal_pictures() -> None:
+    picture = torch.rand(1, 3, 32, 32)
+    assert pyramid_l1(picture, picture) == 0
+    assert pyramid_l1(picture, 1 - picture) > 0
+
+
+def test_mapping_learns_a_distribution() -> None:
+    rng = torch.Generator().manual_seed(0)
+    mean = torch.linspace(-1, 1, 16)
+    latents = mean + 0.3 * torch.randn(2000, 16, generator=rng)
+    torch.manual_seed(0)
+    mapping = MappingNetwork(CONFIG)
+    before = energy_distance(mapping(torch.randn(500, 16, generator=rng)), latents[:500]).item()
+    fit_mapping(mapping, latents, z_dim=16, steps=400, seed=1, batch=128)
+    after = energy_distance(mapping(torch.randn(500, 16, generator=rng)), latents[:500]).item()
+    assert after < 0.1 * before
+    assert (mapping.w_avg - mean).abs().max() < 0.15
