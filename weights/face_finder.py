@@ -1,15 +1,15 @@
 """The two small networks of the built-in face finder, and the square that both are about.
 
-`FaceDetector` marks faces of 14 to 40 px in a gray picture (centre and size, as CenterNet does), so it is run on an image
-pyramid. `LandmarkNetwork` places the 68 iBUG landmarks in a square around one face by soft-argmax over heat maps and says
-whether there is a face at all. Both see gray only: many old photographs have nothing else.
+`FaceDetector` marks faces of 14 to 40 px in a gray picture (centre and size, as CenterNet does), so
+it is run on an image pyramid. `LandmarkNetwork` places the 68 iBUG landmarks in a square around one
+face by soft-argmax over heat maps and says whether there is a face at all. Both see gray only: many
+old photographs have nothing else.
 
-A face's square stands upright in the face's own frame: (centre x, centre y, side, angle), in pixels of the picture,
-angle in radians, positive where the face is turned clockwise as seen on screen.
+A face's square stands upright in the face's own frame: (centre x, centre y, side, angle) in pixels
+of the picture, the angle in radians, positive where the face is turned clockwise on screen.
 """
 
 import dataclasses
-import functools
 import math
 from pathlib import Path
 
@@ -30,11 +30,13 @@ SQUARE_MARGIN = 1.5
 """Side of a face's square over the longer side of its landmarks' box."""
 DETECTOR_STRIDE = 4
 DETECTOR_SIZES = (14.0, 40.0)
-"""Sizes of face (longer side of the landmarks' box, px) that one level of the pyramid answers for."""
+"""Faces that one level of the pyramid answers for: longer side of the landmarks' box, px."""
 MIRRORED = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
+    [
+        *(*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)),
+        *(45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
+        *(*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)),
+    ]
 )
 """Landmark i of a mirrored face is landmark MIRRORED[i] of the face."""
 
@@ -101,7 +103,7 @@ class FaceDetector(nn.Module):
             gray: [N, 1, H, W] in [0, 1], H and W multiples of 16.
 
         Returns:
-            Logit that a face is centred on the cell [N, H/4, W/4]; log of its size in px [N, H/4, W/4].
+            Logit that a face is centred on the cell and log of its size in px, [N, H/4, W/4] each.
         """
         out = self.head(self.trunk(gray * 2 - 1)[0]).float()
         return out[:, 0], out[:, 1] + math.log(24.0)
@@ -169,7 +171,6 @@ class FaceFinder:
     landmarks: LandmarkNetwork
 
 
-@functools.lru_cache(maxsize=2)
 def load_face_finder(
     path: Path = BUILTIN_FACE_FINDER, *, device: str | torch.device = "cpu"
 ) -> FaceFinder:
@@ -199,7 +200,7 @@ def load_face_finder(
 
 
 def soft_argmax(logits: Tensor) -> Tensor:
-    """Return the mean place under softmax(logits), [N, K, h, w] -> [N, K, 2] in [0, 1] of the square."""
+    """Return the mean place under softmax(logits), [N, K, h, w] -> [N, K, 2] in [0, 1]."""
     height, width = logits.shape[-2:]
     probability = logits.flatten(2).softmax(-1).unflatten(-1, (height, width))
     x = (torch.arange(width, device=logits.device) + 0.5) / width
@@ -229,8 +230,8 @@ def from_square(places: Tensor, squares: Tensor) -> Tensor:
 def cut_squares(image: Tensor, squares: Tensor, resolution: int) -> Tensor:
     """Resample squares [N, 4] of one picture [1, C, H, W] to [N, C, resolution, resolution].
 
-    The picture is reduced first until its pixels are no finer than the squares' (anti-aliasing); what lies outside it
-    repeats its border.
+    The picture is reduced first until its pixels are no finer than the squares' (anti-aliasing);
+    what lies outside it repeats its border.
     """
     height, width = image.shape[-2:]
     reduction = float(squares[:, 2].min()) / resolution

@@ -1,9 +1,10 @@
-"""Perceptual distance between two images: LPIPS, and a small network of our own that stands in for it.
+"""Perceptual distance between images: LPIPS, and a small network of our own in its place.
 
-LPIPS is Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018), eq. 1: unit-normalised
-features of several layers, squared differences weighted per channel, averaged over space, summed over layers. The `lpips`
-package brings the published channel weights; the AlexNet trunk has to lie on the machine. Without it the built-in network is
-used, trained to give the same distances on portraits, so a threshold on one means much the same on the other.
+LPIPS is Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric"
+(2018), eq. 1: unit-normalised features of several layers, squared differences weighted per channel,
+averaged over space, summed over layers. The `lpips` package brings the published channel weights;
+the AlexNet trunk has to lie on the machine. Without it the built-in network is used, trained to
+give the same distances on portraits, so a threshold on one means much the same on the other.
 """
 
 import importlib.util
@@ -11,6 +12,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Protocol, cast
 
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weights.errors import BrokenWeightsError, MissingWeightsError, WeightsError
+from weights.store import cache_folder
 
 SMALLEST_SIDE = 64
 TRUNK_VARIABLE = "PHOTODRAG_LPIPS_TRUNK"
@@ -40,28 +43,26 @@ class Perceptual(Protocol):
         ...
 
 
-def load_perceptual(
-    *, device: torch.device | str = "cpu", trunk: Path | None = None, cache: Path | None = None
-) -> Perceptual:
+def load_perceptual(*, device: torch.device | str = "cpu", trunk: Path | None = None) -> Perceptual:
     """Load LPIPS where its AlexNet trunk is on this machine, and the built-in network elsewhere.
 
     Args:
         device: where the network runs.
-        trunk: file of AlexNet's `features.*`, .safetensors or .pth; found by `find_trunk` when absent.
-        cache: folder of fetched models, handed to `find_trunk`.
+        trunk: file of AlexNet's `features.*`, .safetensors or .pth; found by `find_trunk` when
+            absent.
 
     Raises:
         MissingWeightsError: a file named by the caller or the environment does not exist.
         BrokenWeightsError: a file is not what it should be.
         WeightsError: the trunk is there but the lpips package cannot be used.
     """
-    trunk = trunk or find_trunk(cache=cache)
+    trunk = trunk or find_trunk()
     network = load_builtin() if trunk is None else load_lpips(trunk)
     return network.to(device)
 
 
-def find_trunk(*, cache: Path | None = None) -> Path | None:
-    """Find the AlexNet trunk of LPIPS: the environment's, the cache's, then torchvision's own download.
+def find_trunk() -> Path | None:
+    """Find the AlexNet trunk: the environment's, the cache's, then torchvision's own download.
 
     The variable PHOTODRAG_LPIPS_TRUNK set to "none" hides the other two.
 
@@ -77,9 +78,10 @@ def find_trunk(*, cache: Path | None = None) -> Path | None:
                 f"{TRUNK_VARIABLE} names {named}, which is no file: correct or unset the variable"
             )
         return Path(named)
-    places = [Path(torch.hub.get_dir()) / "checkpoints" / _ALEXNET_FILE]
-    if cache is not None:
-        places.insert(0, cache / "lpips-alex.safetensors")
+    places = (
+        cache_folder() / "lpips-alex.safetensors",
+        Path(torch.hub.get_dir()) / "checkpoints" / _ALEXNET_FILE,
+    )
     return next((place for place in places if place.is_file()), None)
 
 
@@ -98,7 +100,7 @@ class LpipsAlex(nn.Module):
         return self.network(_enlarge(a), _enlarge(b)).flatten()
 
     def layer_maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
-        """Measure each layer's distance at each place: five maps [N, 1, h, w] on the layers' own grids.
+        """Measure each layer's distance at each place: five maps [N, 1, h, w].
 
         The distance is the sum of the maps' means.
         """
@@ -129,8 +131,8 @@ def load_lpips(trunk: Path) -> LpipsAlex:
         import lpips
     except (ImportError, RuntimeError) as error:
         raise WeightsError(
-            f"LPIPS's trunk {trunk} is here but the lpips package does not load ({error}): install a torchvision "
-            f"that matches torch, or set {TRUNK_VARIABLE}=none"
+            f"LPIPS's trunk {trunk} is here but the lpips package does not load ({error}): "
+            f"install a torchvision that matches torch, or set {TRUNK_VARIABLE}=none"
         ) from error
     with warnings.catch_warnings():
         # lpips calls torchvision with arguments that torchvision deprecated.
@@ -172,18 +174,15 @@ def _read(path: Path) -> dict[str, Tensor]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise MissingWeightsError(f"{path} does not exist") from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+    except (SafetensorError, UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
         raise BrokenWeightsError(f"{path} cannot be read ({error}): fetch it again") from error
-    except Exception as error:
-        if type(error).__name__ == "UnpicklingError":
-            raise BrokenWeightsError(f"{path} is not a file of parameters") from error
-        raise
 
 
 class BuiltinPerceptual(nn.Module):
     """A thin network on AlexNet's grids whose distance follows LPIPS on portraits.
 
-    Smooth activations and average pooling instead of ReLU and max pooling, because it serves as a loss.
+    Smooth activations and average pooling instead of ReLU and max pooling, because it serves as a
+    loss.
     """
 
     name = "builtin"
@@ -218,7 +217,7 @@ class BuiltinPerceptual(nn.Module):
         return features
 
     def layer_maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
-        """Measure each layer's distance at each place: five maps [N, 1, h, w] on the layers' own grids."""
+        """Measure each layer's distance at each place: five maps [N, 1, h, w]."""
         pairs = zip(self.features(a), self.features(b), strict=True)
         # Squared heads are the non-negative channel weights of eq. 1.
         return [

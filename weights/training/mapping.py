@@ -52,7 +52,7 @@ def energy_distance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def fit_mapping(
-    mapping: MappingNetwork, latents: Tensor, *, z_dim: int, steps: int, seed: int, batch: int = 512
+    mapping: MappingNetwork, latents: Tensor, *, z_dim: int, steps: int, seed: int, batch: int = 256
 ) -> float:
     """Train `mapping` in place, set its mean latent, and return the last mean distance."""
     rng = torch.Generator().manual_seed(seed)

@@ -1,0 +1,280 @@
+"""Expressions as drags: displacements of the 68 landmarks (iBUG order) of a face.
+
+Displacements are in eyes apart (the distance between the eyes' centres) along the face's own
+axes, x to the right of the picture, y down the face (`editing.regions.FaceFrame`). At strength 1
+each is a clear, natural expression.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from editing.errors import PresetError
+from editing.regions import FaceFrame, Points, check_landmarks, region_mask
+from editing.spec import DragSpec
+
+STRONGEST = 2.0
+# A lid or lip is never asked past its opposite, nor an eye wider or a mouth farther than this.
+WIDEST_EYE = 0.32
+WIDEST_MOUTH = 0.60
+# Displacements below this, in eyes apart, are no movement at all.
+STILL = 1e-4
+EXPRESSION_LIMIT = 0.30
+
+_UPPER_LIDS, _LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
+_INNER_UPPER, _INNER_LOWER = (61, 62, 63), (67, 66, 65)
+_EYE_CORNERS = (36, 39, 42, 45)
+_NOSE = (27, 30, 33)
+_RIGID = (*_EYE_CORNERS, 27, 28, 29, 30)
+
+# (landmark on the picture's left, its mirror image, outward, down) at strength 1.
+_SMILE = (
+    (48, 54, 0.12, -0.11),
+    (60, 64, 0.11, -0.10),
+    (49, 53, 0.07, -0.06),
+    (59, 55, 0.08, -0.06),
+    (50, 52, 0.03, -0.02),
+    (58, 56, 0.04, -0.02),
+)
+_BROW_RISE = (0.09, 0.12, 0.13, 0.13, 0.12, 0.12, 0.13, 0.13, 0.12, 0.09)
+
+
+def _smile(_: Points, strength: float) -> Points:
+    moved = np.zeros((68, 2))
+    for left, right, outward, down in _SMILE:
+        moved[left] = (-outward * strength, down * strength)
+        moved[right] = (outward * strength, down * strength)
+    return moved
+
+
+def _raise_brows(_: Points, strength: float) -> Points:
+    moved = np.zeros((68, 2))
+    moved[17:27, 1] = -strength * np.array(_BROW_RISE)
+    return moved
+
+
+def _open_eyes(face: Points, strength: float) -> Points:
+    """Positive strengths add to the lids' gap, negative ones take that share of it away."""
+    moved = np.zeros((68, 2))
+    for upper, lower in zip(_UPPER_LIDS, _LOWER_LIDS, strict=True):
+        gap = max(float(face[lower, 1] - face[upper, 1]), 0.0)
+        room = max(WIDEST_EYE - gap, 0.0)
+        change = min(0.09 * strength, room) if strength > 0 else gap * max(strength, -1.0)
+        moved[upper, 1] = -0.75 * change
+        moved[lower, 1] = 0.25 * change
+    return moved
+
+
+def _open_mouth(face: Points, strength: float) -> Points:
+    """Positive strengths add to the lips' gap, negative ones take that share of it away."""
+    moved = np.zeros((68, 2))
+    gaps = [
+        max(float(face[lower, 1] - face[upper, 1]), 0.0)
+        for upper, lower in zip(_INNER_UPPER, _INNER_LOWER, strict=True)
+    ]
+    for upper, lower, gap, share in zip(
+        _INNER_UPPER, _INNER_LOWER, gaps, (0.8, 1.0, 0.8), strict=True
+    ):
+        room = max(WIDEST_MOUTH - gap, 0.0)
+        change = min(0.24 * share * strength, room) if strength > 0 else gap * max(strength, -1.0)
+        moved[upper, 1] = -0.15 * change
+        moved[lower, 1] = 0.85 * change
+    # The outer lips keep their thickness, the chin follows the jaw's half of the way.
+    for outer, inner in ((50, 61), (51, 62), (52, 63), (58, 67), (57, 66), (56, 65)):
+        moved[outer] = moved[inner]
+    moved[7:10, 1] = 0.6 * moved[66, 1]
+    return moved
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Preset:
+    """Displacement of the landmarks of a face in face units, what it holds, where it may act."""
+
+    move: Callable[[Points, float], Points]
+    anchors: tuple[int, ...]
+    regions: tuple[str, ...]
+    sign: float = 1.0
+
+
+_SMILE_ANCHORS = (*_NOSE, *_EYE_CORNERS)
+_BROWS = _Preset(move=_raise_brows, anchors=_EYE_CORNERS, regions=("brows", "eyes"))
+_EYES = _Preset(move=_open_eyes, anchors=_EYE_CORNERS, regions=("eyes", "brows"))
+_MOUTH = _Preset(move=_open_mouth, anchors=_NOSE, regions=("mouth", "jaw"))
+
+PRESETS: Mapping[str, _Preset] = {
+    "smile": _Preset(move=_smile, anchors=_SMILE_ANCHORS, regions=("mouth", "jaw")),
+    "open-eyes": _EYES,
+    "close-eyes": _Preset(move=_open_eyes, anchors=_EYE_CORNERS, regions=_EYES.regions, sign=-1),
+    "open-mouth": _MOUTH,
+    "close-mouth": _Preset(move=_open_mouth, anchors=_NOSE, regions=_MOUTH.regions, sign=-1),
+    "raise-brows": _BROWS,
+    "lower-brows": _Preset(
+        move=_raise_brows, anchors=_EYE_CORNERS, regions=_BROWS.regions, sign=-0.6
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresetStrength:
+    """A preset and how much of it.
+
+    Attributes:
+        name: a key of `PRESETS`.
+        strength: 1 is a clear expression, 0 nothing, negative the opposite; clamped to +-2, since
+            no face goes farther.
+
+    Raises:
+        PresetError: no such preset, or a strength that is not finite.
+    """
+
+    name: str
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no face can do."""
+        if self.name not in PRESETS:
+            raise PresetError(f"unknown preset {self.name!r}: choose among {', '.join(PRESETS)}")
+        if not math.isfinite(self.strength):
+            raise PresetError(
+                f"strength of preset {self.name} must be a finite number, not {self.strength}"
+            )
+
+
+def parse_preset(text: str) -> PresetStrength:
+    """Read `NAME` or `NAME=STRENGTH`.
+
+    Raises:
+        PresetError: no such preset, or a strength that is not a finite number.
+    """
+    name, equals, number = text.partition("=")
+    if not equals:
+        return PresetStrength(name=name.strip())
+    try:
+        strength = float(number)
+    except ValueError as error:
+        raise PresetError(
+            f"strength of preset {name.strip()} must be a number such as 0.5, not {number!r}"
+        ) from error
+    return PresetStrength(name=name.strip(), strength=strength)
+
+
+def preset(name: str, strength: float, landmarks: npt.ArrayLike, *, resolution: int) -> DragSpec:
+    """One preset as a drag; see `combine_presets`."""
+    chosen = PresetStrength(name=name, strength=strength)
+    return combine_presets([chosen], landmarks, resolution=resolution)
+
+
+def combine_presets(
+    presets: Sequence[PresetStrength], landmarks: npt.ArrayLike, *, resolution: int
+) -> DragSpec:
+    """Several presets as one drag: displacements add up, movable masks unite.
+
+    Args:
+        presets: what to do; strengths of 0 do nothing at all.
+        landmarks: `[68, 2]` of the face, crop pixels.
+        resolution: side of the crop in pixels.
+
+    Returns:
+        A drag of the landmarks that move, with anchors on what has to stay.
+
+    Raises:
+        PresetError: unusable landmarks.
+    """
+    frame = FaceFrame.of(landmarks)
+    face = frame.to_face(check_landmarks(landmarks))
+    moved = np.zeros((68, 2))
+    anchors: set[int] = set()
+    regions: set[str] = set()
+    for chosen in presets:
+        entry = PRESETS[chosen.name]
+        strength = min(max(chosen.strength, -STRONGEST), STRONGEST)
+        change = entry.move(face, entry.sign * strength)
+        if np.abs(change).max() > STILL:
+            moved += change
+            anchors.update(entry.anchors)
+            regions.update(entry.regions)
+    return _drag(landmarks, moved, anchors, regions, resolution)
+
+
+def expression_from(
+    source: npt.ArrayLike, target: npt.ArrayLike, *, resolution: int, strength: float = 1.0
+) -> DragSpec:
+    """The expression of another face as a drag of this one.
+
+    The other face is laid over this one by the similarity that fits eye corners and nose bridge
+    best; brows move by the difference that remains, lids relative to their own eye's corners,
+    lips relative to the upper lip's middle. Neither face's neutral expression is known, so what
+    sets the two people apart at rest (brow height, eye shape, fullness of the lips) is transferred
+    with the expression, and turning the head looks like an expression too. Hence every
+    displacement is limited to 0.3 eyes apart.
+
+    Args:
+        source: `[68, 2]` landmarks of the face to edit, crop pixels.
+        target: `[68, 2]` landmarks of the other face, in pixels of any picture.
+        resolution: side of the crop in pixels.
+        strength: share of the difference, 1 for all of it.
+
+    Raises:
+        PresetError: unusable landmarks, or a strength that is not finite.
+    """
+    if not math.isfinite(strength):
+        raise PresetError(f"strength of an expression must be a finite number, not {strength}")
+    frame = FaceFrame.of(source)
+    here = frame.to_face(check_landmarks(source))
+    other = FaceFrame.of(target).to_face(check_landmarks(target))
+    other = _fit_similarity(other[list(_RIGID)], here[list(_RIGID)], other)
+    moved = np.zeros((68, 2))
+    moved[17:27] = other[17:27] - here[17:27]
+    for corners, eye in (((36, 39), range(36, 42)), ((42, 45), range(42, 48))):
+        ends, lids = list(corners), list(eye)
+        moved[lids] = _fit_similarity(other[ends], here[ends], other[lids]) - here[lids]
+        moved[ends] = 0
+    lips = slice(48, 68)
+    moved[lips] = other[lips] - here[lips] - (other[[51, 62]] - here[[51, 62]]).mean(axis=0)
+    moved[7:10, 1] = 0.6 * moved[57, 1]
+    moved *= strength
+    length = np.linalg.norm(moved, axis=1, keepdims=True)
+    moved *= np.minimum(1, EXPRESSION_LIMIT / np.maximum(length, STILL))
+    regions = ("mouth", "jaw", "eyes", "brows")
+    return _drag(source, moved, (*_NOSE, *_EYE_CORNERS), regions, resolution)
+
+
+def _fit_similarity(points: Points, onto: Points, apply_to: Points) -> Points:
+    """Move `apply_to` by the similarity that takes `points` `[N, 2]` nearest to `onto`."""
+    # In the plane, rotation and scale are one complex factor.
+    a = (points - points.mean(axis=0)) @ [1, 1j]
+    b = (onto - onto.mean(axis=0)) @ [1, 1j]
+    factor = np.vdot(a, b) / max(float(np.vdot(a, a).real), 1e-12)
+    moved = factor * ((apply_to - points.mean(axis=0)) @ [1, 1j]) + onto.mean(axis=0) @ [1, 1j]
+    return np.stack((moved.real, moved.imag), axis=-1)
+
+
+def _drag(
+    landmarks: npt.ArrayLike,
+    moved: Points,
+    anchors: Sequence[int] | set[int],
+    regions: Sequence[str] | set[str],
+    resolution: int,
+) -> DragSpec:
+    """Displacements `[68, 2]` in face units as a drag, without landmarks beyond the crop."""
+    points = check_landmarks(landmarks)
+    frame = FaceFrame.of(points)
+    still = (np.abs(moved) <= STILL).all(axis=1)
+    kept = sorted(set(anchors) & set(np.flatnonzero(still).tolist()))
+    chosen = [] if bool(still.all()) else [*np.flatnonzero(~still).tolist(), *kept]
+    inside = ((points >= 0) & (points <= resolution)).all(axis=1)
+    chosen = [k for k in chosen if inside[k]]
+    handles = torch.from_numpy(points[chosen]).float()
+    shift = torch.from_numpy(np.where(still[:, None], 0, moved @ frame.axes * frame.scale)[chosen])
+    return DragSpec(
+        handles=handles,
+        targets=(handles + shift.float()).clamp(0, resolution),
+        resolution=resolution,
+        mask=region_mask(points, sorted(regions), resolution=resolution) if chosen else None,
+    )

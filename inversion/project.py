@@ -1,0 +1,130 @@
+"""Projection: latents whose rendering resembles a crop, with the generator as it is.
+
+The projector of Karras et al. 2020 ("Analyzing and Improving the Image Quality of StyleGAN",
+Section 5) with PTI's settings, and from an encoder's latents where there is an encoder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator as Steps
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from inversion.errors import NotFiniteError
+from inversion.regularise import noise_autocorrelation, renormalise
+from inversion.types import InversionOptions, InversionStep
+from weights.perceptual import Perceptual
+from weights.stylegan2 import Generator
+
+
+@torch.no_grad()
+def latent_statistics(
+    generator: Generator, samples: int, rng: torch.Generator
+) -> tuple[Tensor, float]:
+    """Sample the mapping network: mean w `[1, 1, w_dim]`, deviation sqrt(mean |w - mean|^2)."""
+    z = torch.randn(samples, generator.config.z_dim, generator=rng)
+    w = generator.mapping(z.to(generator.mapping.w_avg.device))
+    mean = w.mean(0)
+    return mean[None, None], math.sqrt(float((w - mean).square().sum()) / samples)
+
+
+def ramp(t: float, *, up: float, down: float) -> float:
+    """Share of the learning rate at time t in [0, 1): linear rise, plateau, cosine fall."""
+    fall = min(1.0, (1 - t) / down) if down else 1.0
+    return (0.5 - 0.5 * math.cos(math.pi * fall)) * (min(1.0, t / up) if up else 1.0)
+
+
+def project(
+    target: Tensor,
+    valid: Tensor,
+    generator: Generator,
+    perceptual: Perceptual,
+    options: InversionOptions,
+    *,
+    start: Tensor,
+    deviation: float,
+    rng: torch.Generator,
+) -> Steps[InversionStep, None, Tensor]:
+    """Optimise latents, and noise maps beside them, until the rendering resembles the target.
+
+    Args:
+        target: `[1, 3, R, R]`.
+        valid: `[1, 1, R, R]`, 0 where the target was invented; such pixels pull at nothing.
+        generator: frozen.
+        perceptual: distance to descend.
+        options: see there.
+        start: latents `[1, 1 or L, w_dim]` to start from; one vector is repeated where the space is
+            W+.
+        deviation: of the latents, the unit of the noise on them.
+        rng: draws all noise, on the CPU.
+
+    Returns:
+        Latents `[1, L, w_dim]`.
+
+    Raises:
+        NotFiniteError: the loss is NaN or infinite.
+    """
+    layers = generator.config.num_latents
+    start = start.detach().mean(1, keepdim=True) if options.space == "w" else start.detach()
+    w = start.expand(-1, 1 if options.space == "w" else layers, -1).clone().requires_grad_()
+    noise = _noise(generator, rng) if options.noise_weight else {}
+    optimizer = torch.optim.Adam([w, *noise.values()], betas=(0.9, 0.999))
+    for k in range(options.projection_steps):
+        t = k / options.projection_steps
+        share = ramp(t, up=options.ramp_up, down=options.ramp_down)
+        optimizer.param_groups[0]["lr"] = options.projection_rate * share
+        scale = deviation * options.latent_noise * max(0.0, 1 - t / 0.75) ** 2
+        wander = torch.randn(w.shape, generator=rng).to(w.device) * scale
+        image = generator.synthesize(
+            (w + wander).expand(-1, layers, -1), noise=noise or "const"
+        ).image
+        distance, error = compare(image, target, valid, perceptual)
+        loss = distance + options.projection_l2 * error + options.pull * (w - start).square().mean()
+        if noise:
+            loss = loss + options.noise_weight * noise_autocorrelation(noise.values())
+        check(loss, "projection", k)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        renormalise(noise.values())
+        yield InversionStep(
+            phase="project",
+            index=k + 1,
+            total=options.projection_steps,
+            loss=loss.item(),
+            perceptual=distance.item(),
+        )
+    return w.detach().expand(-1, layers, -1).contiguous()
+
+
+def compare(
+    image: Tensor | None, target: Tensor, valid: Tensor, perceptual: Perceptual
+) -> tuple[Tensor, Tensor]:
+    """Measure the perceptual distance and the mean square error where the target is valid.
+
+    The rendering takes the target's place outside `valid`, so that neither measure sees a border
+    there.
+    """
+    if image is None:
+        raise NotFiniteError("the generator drew no image")
+    seen = target + valid * (image - target)
+    return perceptual(seen, target).mean(), F.mse_loss(seen, target) / valid.mean()
+
+
+def check(loss: Tensor, phase: str, step: int) -> None:
+    """Raise `NotFiniteError` for a loss that is NaN or infinite."""
+    if not math.isfinite(loss.item()):
+        raise NotFiniteError(
+            f"{phase} failed at step {step + 1}: the loss is not a finite number; "
+            "lower the learning rate"
+        )
+
+
+def _noise(generator: Generator, rng: torch.Generator) -> dict[str, Tensor]:
+    return {
+        name: torch.randn(stored.shape, generator=rng).to(stored.device).requires_grad_()
+        for name, stored in generator.noise_maps().items()
+    }

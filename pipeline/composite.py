@@ -1,0 +1,280 @@
+"""Composition: carry an edit over to the photo's own pixels; the generated face is never pasted.
+
+`pipeline.transfer` decides on the crop's grid what moves and where the generator's colour is added;
+here that is brought to the photo's full resolution. Pixels outside are returned bit for bit.
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from pipeline.align import Alignment, Window, crop_to_photo
+from pipeline.correspondence import Array, blur, find_correspondence
+from pipeline.errors import PipelineError
+from pipeline.photo import Photo
+from pipeline.transfer import CompositeOptions, Mask, Transfer, plan_transfer
+
+LEAST_FLOW = 0.02
+"""Displacements below this, in photo pixels, are not worth a resampling."""
+
+LEAST_GATE = 0.002
+"""Gates below this change no 8-bit pixel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompositeReport:
+    """What was measured on the finished picture.
+
+    Attributes:
+        changed_pixels: Photo pixels that may differ from the input.
+        max_change_outside_mask: Largest difference, in the file's own integer steps, over all
+            pixels that must not change.
+        mean_flow: Mean displacement in photo pixels where anything moved; 0 if nothing did.
+        max_flow: Largest displacement in photo pixels.
+        gate_share: Share of the changed pixels where the generator's colour was added.
+        uncovered_share: Share of the changed pixels where old structure was replaced.
+    """
+
+    changed_pixels: int = 0
+    max_change_outside_mask: int = 0
+    mean_flow: float = 0.0
+    max_flow: float = 0.0
+    gate_share: float = 0.0
+    uncovered_share: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Composite:
+    """The edited photo, the [H, W] pixels that may differ from the input, and the measurements."""
+
+    photo: Photo
+    changed: Mask
+    report: CompositeReport
+
+
+def composite(
+    photo: Photo,
+    alignment: Alignment,
+    render: Tensor,
+    edited: Tensor,
+    movable: Tensor | None = None,
+    *,
+    handles: Tensor | None = None,
+    finals: Tensor | None = None,
+    options: CompositeOptions | None = None,
+) -> Composite:
+    """Carry the difference of two renderings over to the photo.
+
+    Args:
+        photo: The photo that was cropped.
+        alignment: The crop's square.
+        render: [1, 3, r, r] in [-1, 1], rendering of the inversion.
+        edited: [1, 3, r, r] in [-1, 1], rendering of the edit.
+        movable: [m, m] or [1, 1, m, m] over the crop, 1 = may change (from 0.5); None allows all.
+        handles: [N, 2] crop pixels whose end is known, which helps the matching; None for none.
+        finals: [N, 2] crop pixels where the handles lie in `edited`.
+        options: Defaults to `CompositeOptions()`.
+
+    Raises:
+        PipelineError: The renderings differ in size or are not finite; the mask is empty or not
+            square; handles and finals differ in number.
+    """
+    options = options or CompositeOptions()
+    before, after = _picture(render, "the inversion"), _picture(edited, "the edit")
+    if before.shape != after.shape:
+        raise PipelineError(
+            f"the edit is rendered at {after.shape[0]} px, the inversion at {before.shape[0]} px: "
+            "render both with the same generator"
+        )
+    mask = _mask(movable)
+    if np.array_equal(before, after):
+        return _unchanged(photo)
+    before, after = _enlarge(before), _enlarge(after)
+    grid = replace(alignment, resolution=before.shape[0])
+    stretch = grid.resolution / alignment.resolution
+    found = find_correspondence(
+        before,
+        after,
+        handles=_points(handles, stretch),
+        finals=_points(finals, stretch),
+        options=options.flow,
+    )
+    transfer = plan_transfer(before, after, found, _allowed(mask, grid, photo), options)
+    return _apply(photo, grid, transfer, mask, options)
+
+
+def _picture(image: Tensor, name: str) -> Array:
+    """[1, 3, r, r] in [-1, 1] to [r, r, 3] in [0, 1]."""
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or image.shape[2] != image.shape[3]:
+        raise PipelineError(
+            f"the rendering of {name} has shape {list(image.shape)}: it must be [1, 3, r, r]"
+        )
+    if not bool(image.isfinite().all()):
+        raise PipelineError(f"the rendering of {name} has NaN or infinity: invert the face again")
+    pixels = image[0].detach().float().cpu().permute(1, 2, 0).numpy()
+    return np.clip((pixels + 1) / 2, 0, 1).astype(np.float32)
+
+
+def _mask(movable: Tensor | None) -> Mask | None:
+    """[m, m], True where the photo may change."""
+    if movable is None:
+        return None
+    height, width = movable.shape[-2:]
+    if height != width or movable.numel() != height * width:
+        raise PipelineError(
+            f"the mask has shape {list(movable.shape)}: it must be a square over the crop"
+        )
+    mask = movable.detach().cpu().reshape(height, width).numpy() >= 0.5
+    if not mask.any():
+        raise PipelineError("the mask is empty, nothing may change: paint where the edit may go")
+    return mask
+
+
+def _points(points: Tensor | None, stretch: float) -> Array | None:
+    return None if points is None else (points.detach().float().cpu() * stretch).numpy()
+
+
+def _enlarge(image: Array) -> Array:
+    """Small renderings are matched on a finer grid: twice their size, up to 512 px."""
+    side = max(image.shape[0], min(2 * image.shape[0], 512))
+    larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(larger, np.float32).clip(0, 1)
+
+
+def _allowed(mask: Mask | None, grid: Alignment, photo: Photo) -> Mask:
+    """[S, S], True where the user allows a change and the crop shows the photo, not padding."""
+    side = grid.resolution
+    xy = grid.to_photo(_centres((0, 0, side, side)))
+    inside = np.all((xy >= 0) & (xy <= (photo.width, photo.height)), axis=-1)
+    if mask is None:
+        return inside
+    enlarged = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+    return inside & (np.asarray(enlarged) > 0)
+
+
+def _centres(window: Window) -> Array:
+    """[h, w, 2] pixel centres (x, y) of a window."""
+    x0, y0, x1, y1 = window
+    rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32) + np.float32(0.5)
+    return np.stack([columns, rows], axis=-1)
+
+
+def _unchanged(photo: Photo) -> Composite:
+    nothing = np.zeros((photo.height, photo.width), np.bool_)
+    return Composite(photo=photo, changed=nothing, report=CompositeReport())
+
+
+def _apply(
+    photo: Photo, grid: Alignment, transfer: Transfer, mask: Mask | None, options: CompositeOptions
+) -> Composite:
+    """Carry the transfer over to the photo; only a window around the edit is read and written."""
+    window = _window(transfer, grid, photo)
+    if window is None:
+        return _unchanged(photo)
+    x0, y0, x1, y1 = window
+    part = replace(photo, pixels=photo.pixels[y0:y1, x0:x1])
+    flow = _displacements(transfer.flow, grid, window)
+    gate, uncovered = (
+        np.clip(crop_to_photo(share, grid, window), 0, 1)
+        for share in (transfer.gate, transfer.uncovered)
+    )
+    length = np.linalg.norm(flow, axis=2)
+    permitted = _permitted(mask, grid, window)
+    changed = ((length > LEAST_FLOW) | (gate > LEAST_GATE)) & permitted
+    rgb = _blend(part.rgb(), flow, gate, uncovered, transfer, grid, window, options)
+    edited = part.with_rgb(rgb, changed)
+    pixels = photo.pixels.copy()
+    pixels[y0:y1, x0:x1] = edited.pixels
+    pixels.setflags(write=False)
+    everywhere = np.zeros((photo.height, photo.width), np.bool_)
+    everywhere[y0:y1, x0:x1] = changed
+    moved = length[changed & (length > LEAST_FLOW)]
+    count = max(int(changed.sum()), 1)
+    report = CompositeReport(
+        changed_pixels=int(changed.sum()),
+        max_change_outside_mask=_largest_change(photo.pixels, pixels, everywhere),
+        mean_flow=float(moved.mean()) if moved.size else 0.0,
+        max_flow=float(moved.max()) if moved.size else 0.0,
+        gate_share=float((gate[changed] > 0.5).sum()) / count,
+        uncovered_share=float((uncovered[changed] > 0.5).sum()) / count,
+    )
+    return Composite(photo=replace(edited, pixels=pixels), changed=everywhere, report=report)
+
+
+def _window(transfer: Transfer, grid: Alignment, photo: Photo) -> Window | None:
+    """Photo rectangle (x0, y0, x1, y1) around all that changes or is read; None if nothing is."""
+    rows, columns = np.nonzero(transfer.active)
+    if len(rows) == 0:
+        return None
+    reach = 3 + float(np.abs(transfer.flow).max())
+    left, right = columns.min() - reach, columns.max() + 1 + reach
+    top, bottom = rows.min() - reach, rows.max() + 1 + reach
+    xy = grid.to_photo([[left, top], [right, top], [left, bottom], [right, bottom]])
+    x0, y0 = np.maximum(np.floor(xy.min(axis=0) - 4), 0).astype(int)
+    x1, y1 = np.minimum(np.ceil(xy.max(axis=0) + 4), (photo.width, photo.height)).astype(int)
+    return (int(x0), int(y0), int(x1), int(y1)) if x0 < x1 and y0 < y1 else None
+
+
+def _displacements(flow: Array, grid: Alignment, window: Window) -> Array:
+    """[h, w, 2] displacements in photo pixels, turned and scaled from the crop's grid."""
+    linear = grid.to_photo([[1, 0], [0, 1]]) - grid.to_photo([0, 0])
+    return crop_to_photo((flow @ linear).astype(np.float32), grid, window)
+
+
+def _permitted(mask: Mask | None, grid: Alignment, window: Window) -> Mask:
+    """[h, w], True for photo pixels whose centre lies in the crop and in the user's mask."""
+    side = grid.resolution
+    xy = grid.to_crop(_centres(window))
+    inside = np.all((xy >= 0) & (xy < side), axis=-1)
+    if mask is None:
+        return inside
+    cell = np.clip(xy * (mask.shape[0] / side), 0, mask.shape[0] - 1).astype(np.intp)
+    return inside & mask[cell[..., 1], cell[..., 0]]
+
+
+def _blend(
+    photo: Array,
+    flow: Array,
+    gate: Array,
+    uncovered: Array,
+    transfer: Transfer,
+    grid: Alignment,
+    window: Window,
+    options: CompositeOptions,
+) -> Array:
+    """Equations (1) and (2) of `pipeline.transfer` on the photo's window, [h, w, 3] in [0, 1]."""
+    moved = _resample(photo, flow)
+    colour = crop_to_photo(transfer.colour, grid, window)
+    explained = moved + gate[..., None] * colour
+    if not (uncovered > 0).any():
+        return explained.clip(0, 1)
+    warped = crop_to_photo(transfer.warped, grid, window)
+    known = np.float32(1.02) - uncovered
+    radius = options.tone * grid.size
+    tone = blur((moved - warped) * known[..., None], radius) / blur(known, radius)[..., None]
+    detail = moved - blur(moved, max(grid.scale, 0.5))
+    most = np.float32(options.grain * 1.48) * np.median(np.abs(detail), axis=(0, 1))
+    new = warped + colour + tone + np.clip(detail, -most, most)
+    return (explained + uncovered[..., None] * (new - explained)).astype(np.float32).clip(0, 1)
+
+
+def _resample(image: Array, flow: Array) -> Array:
+    """Read `image` [h, w, 3] at p + flow(p) with Lanczos, which keeps pores and grain sharp."""
+    xy = _centres((0, 0, image.shape[1], image.shape[0])) - np.float32(0.5) + flow
+    moved = cv2.remap(
+        image, xy[..., 0], xy[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(moved, np.float32)
+
+
+def _largest_change(before: np.ndarray, after: np.ndarray, allowed: Mask) -> int:
+    """Largest integer difference over the pixels that are not `allowed` to change."""
+    largest = 0
+    for top in range(0, len(allowed), 256):
+        rows = slice(top, top + 256)
+        away = np.abs(after[rows].astype(np.int64) - before[rows].astype(np.int64))
+        kept = away[~allowed[rows]]
+        largest = max(largest, int(kept.max()) if kept.size else 0)
+    return largest

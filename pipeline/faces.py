@@ -1,0 +1,293 @@
+"""Stage "faces": every face of a photo with its box, 68 landmarks and score.
+
+Two finders stand behind `find_faces`. The built-in one runs a small detector on a pyramid of a
+reduced copy, then places the landmarks twice in the photo's own pixels: in the square that the
+detector gave, and in the one that those first landmarks give. The other is FAN of the
+`face_alignment` library, used when its files are on this machine; nothing is downloaded.
+"""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from pipeline.errors import FaceError, RequestError
+from weights.errors import BrokenWeightsError, MissingWeightsError
+from weights.face_finder import (
+    DETECTOR_SIZES,
+    DETECTOR_STRIDE,
+    LANDMARK_INPUT,
+    SQUARE_MARGIN,
+    FaceDetector,
+    LandmarkNetwork,
+    face_square,
+    load_face_finder,
+)
+
+Rgb = npt.NDArray[np.float32]
+Points = npt.NDArray[np.float64]
+
+FINDERS: Final = ("auto", "builtin", "fan")
+WORKING_SIDE: Final = 1280
+"""Longer side of the reduced copy in which faces are looked for, px."""
+FAN_SIDE: Final = 2560
+"""Longer side of the copy in which FAN places landmarks, px."""
+FAN_FILE: Final = "2DFAN4-11f355bf06.pth.tar"
+FAN_DETECTORS: Final = {
+    "sfd": ("s3fd-619a316812.pth",),
+    "yunet": ("face_detection_yunet_2023mar.onnx",),
+    "blazeface": ("blazeface.pth", "anchors.npy"),
+}
+"""Detectors that can go with FAN, best first, and their files."""
+
+_CANDIDATE_SCORE = 0.3
+_FACE_SCORE = 0.5
+_PRIOR = -5.0
+"""Log odds of a face in a square that the detector proposes; training showed three in four."""
+_MAX_CANDIDATES = 150
+_SMALLEST_LEVEL = 24
+_OVERLAP = 0.35
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Face:
+    """One face of a photo, in photo pixels."""
+
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom of the landmarks."""
+    landmarks: Points
+    """[68, 2], iBUG order."""
+    score: float
+    """Confidence in [0, 1]."""
+    index: int
+    """Number of the face in its photo, from 1, left to right."""
+
+
+def find_faces(rgb: Rgb, *, finder: str = "auto", device: str | torch.device = "cpu") -> list[Face]:
+    """Find the faces of a photo, left to right.
+
+    Args:
+        rgb: [H, W, 3] in [0, 1].
+        finder: one of `FINDERS`; "auto" takes FAN where its files are here, else the built-in one.
+        device: where the networks run.
+
+    Raises:
+        RequestError: no such finder.
+        FaceError: `rgb` is no colour picture.
+        MissingWeightsError: FAN is asked for and its files are not here.
+        BrokenWeightsError: a network's file is damaged.
+    """
+    if finder not in FINDERS:
+        raise RequestError(f"unknown face finder {finder!r}: choose one of {', '.join(FINDERS)}")
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        raise FaceError(f"faces are looked for in [H, W, 3] pictures: got {list(rgb.shape)}")
+    use_fan = finder == "fan" or (finder == "auto" and not _missing_fan_files(_checkpoints()))
+    found = (_find_with_fan if use_fan else _find_builtin)(rgb, torch.device(device))
+    ordered = sorted(found, key=lambda pair: float(pair[0][:, 0].min() + pair[0][:, 0].max()))
+    return [
+        Face(
+            box=_box(points),
+            landmarks=points,
+            score=score,
+            index=index,
+        )
+        for index, (points, score) in enumerate(ordered, 1)
+    ]
+
+
+def _find_builtin(rgb: Rgb, device: torch.device) -> list[tuple[Points, float]]:
+    finder = load_face_finder(device=device)
+    small = _reduced(rgb, WORKING_SIDE)
+    scale = np.array([rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]])
+    found: list[tuple[Points, float]] = []
+    for x, y, size, _ in find_candidates(small, finder.detector):
+        square = np.array([*(scale * (x, y)), SQUARE_MARGIN * size * scale.mean(), 0.0])
+        placed = place_landmarks(rgb, square, finder.landmarks)
+        if placed is not None and placed[1] >= _FACE_SCORE:
+            found.append(placed)
+    return _without_doubles(found)
+
+
+@torch.no_grad()
+def find_candidates(rgb: Rgb, detector: FaceDetector) -> npt.NDArray[np.float64]:
+    """Return what the detector takes for faces, best first: x, y, size, score [N, 4], px.
+
+    Args:
+        rgb: [H, W, 3] in [0, 1].
+        detector: run on `rgb` and on copies that shrink by factors of two.
+    """
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    device = next(detector.parameters()).device
+    rows: list[npt.NDArray[np.float64]] = [np.empty((0, 4))]
+    factor = 1.0
+    while max(gray.shape) * factor >= _SMALLEST_LEVEL:
+        level = cv2.resize(gray, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        picture = torch.from_numpy(np.ascontiguousarray(level, np.float32))[None, None].to(device)
+        height, width = picture.shape[-2:]
+        padded = F.pad(picture, (0, -width % 16, 0, -height % 16), mode="replicate")
+        logit, log_size = detector(padded)
+        score = logit.sigmoid()
+        peak = (F.max_pool2d(score[None], 3, 1, 1)[0] == score) & (score > _CANDIDATE_SCORE)
+        size = log_size.exp()
+        low, high = DETECTOR_SIZES
+        peak &= (size > 0.8 * low) & (size < 1.25 * high)
+        _, row, column = peak.nonzero(as_tuple=True)
+        cells = torch.stack((column, row)) + 0.5
+        found = torch.cat((cells * DETECTOR_STRIDE / factor, size[peak][None] / factor))
+        rows.append(torch.cat((found, score[peak][None])).T.cpu().numpy().astype(np.float64))
+        factor /= 2
+    candidates = np.concatenate(rows)
+    candidates = candidates[np.argsort(-candidates[:, 3])]
+    kept: list[npt.NDArray[np.float64]] = []
+    for candidate in candidates:
+        apart = (math.dist(candidate[:2], k[:2]) / min(candidate[2], k[2]) for k in kept)
+        if all(distance > 0.4 for distance in apart):
+            kept.append(candidate)
+    return np.array(kept[:_MAX_CANDIDATES]).reshape(-1, 4)
+
+
+def place_landmarks(
+    rgb: Rgb, square: Points, network: LandmarkNetwork
+) -> tuple[Points, float] | None:
+    """Place landmarks in a square and again in the square of their own.
+
+    Args:
+        rgb: [H, W, 3] in [0, 1].
+        square: (x, y, side, angle) as the detector gives it, px.
+        network: on any device.
+
+    Returns:
+        Landmarks [68, 2] in px and the score in [0, 1]; None where they describe no face.
+    """
+    first, _ = _located(rgb, square, network)
+    own = face_square(first)
+    moved = math.dist(own[:2], square[:2]) / square[2]
+    if not (0.5 < own[2] / square[2] < 2 and moved < 0.5):
+        return None
+    points, logit = _located(rgb, own, network)
+    return points, 1 / (1 + math.exp(-logit - _PRIOR))
+
+
+@torch.no_grad()
+def _located(rgb: Rgb, square: Points, network: LandmarkNetwork) -> tuple[Points, float]:
+    """Run the network on a window around the square, reduced to what the network can see."""
+    x, y, side, angle = square
+    half = 0.75 * side + 2
+    low = np.floor(np.maximum((x - half, y - half), 0)).astype(int)
+    high = np.ceil(np.minimum((x + half, y + half), rgb.shape[1::-1])).astype(int)
+    low = np.minimum(low, np.array(rgb.shape[1::-1]) - 1)
+    high = np.maximum(high, low + 1)
+    window = rgb[low[1] : high[1], low[0] : high[0]]
+    factor = min(1.0, 2 * LANDMARK_INPUT / side)
+    size = np.maximum(1, np.round((high - low) * factor)).astype(int)
+    window = cv2.resize(window, size.tolist(), interpolation=cv2.INTER_AREA)
+    scale = size / (high - low)
+    device = next(network.parameters()).device
+    image = torch.from_numpy(np.ascontiguousarray(window)).permute(2, 0, 1)[None].to(device)
+    centre = (np.array([x, y]) - low) * scale
+    inside = torch.tensor([[*centre, side * scale.mean(), angle]], dtype=torch.float32)
+    found = network.locate(image, inside.to(device))
+    points = found.points[0].cpu().numpy().astype(np.float64) / scale + low
+    return points, float(found.logit[0])
+
+
+def _box(points: Points) -> tuple[float, float, float, float]:
+    (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
+    return left, top, right, bottom
+
+
+def _without_doubles(found: list[tuple[Points, float]]) -> list[tuple[Points, float]]:
+    kept: list[tuple[Points, float]] = []
+    for points, score in sorted(found, key=lambda pair: -pair[1]):
+        if all(_overlap(points, other) < _OVERLAP for other, _ in kept):
+            kept.append((points, score))
+    return kept
+
+
+def _overlap(a: Points, b: Points) -> float:
+    """Return the boxes' intersection as a share of the smaller one."""
+    sides = np.minimum(a.max(0), b.max(0)) - np.maximum(a.min(0), b.min(0))
+    smaller = min(float(np.prod(np.ptp(p, axis=0))) for p in (a, b))
+    return float(np.prod(np.maximum(sides, 0))) / max(smaller, 1e-9)
+
+
+def _reduced(rgb: Rgb, side: int) -> Rgb:
+    factor = side / max(rgb.shape[:2])
+    if factor >= 1:
+        return rgb
+    size = [max(1, round(n * factor)) for n in rgb.shape[1::-1]]
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _checkpoints() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _missing_fan_files(folder: Path) -> list[str]:
+    missing = [] if (folder / FAN_FILE).is_file() else [FAN_FILE]
+    if _fan_detector(folder) is None:
+        missing.append(" or ".join(" + ".join(files) for files in FAN_DETECTORS.values()))
+    return missing
+
+
+def _fan_detector(folder: Path) -> str | None:
+    complete = (
+        name
+        for name, files in FAN_DETECTORS.items()
+        if all((folder / file).is_file() for file in files)
+    )
+    return next(complete, None)
+
+
+def _find_with_fan(rgb: Rgb, device: torch.device) -> list[tuple[Points, float]]:
+    folder = _checkpoints()
+    missing = _missing_fan_files(folder)
+    detector = _fan_detector(folder)
+    if missing or detector is None:
+        raise MissingWeightsError(
+            f"the FAN face finder lacks {' and '.join(missing)}: "
+            f"put them into {folder}, or use the built-in finder"
+        )
+    network = _load_fan(folder, detector, device)
+    large = _reduced(rgb, FAN_SIDE)
+    small = _reduced(rgb, WORKING_SIDE)
+    shrink = large.shape[1] / small.shape[1]
+    boxes = network.face_detector.detect_from_image(_bytes(small))
+    if len(boxes) == 0:
+        return []
+    boxes = [[*(shrink * float(c) for c in box[:4]), float(box[-1])] for box in boxes]
+    placed = network.get_landmarks_from_image(_bytes(large), detected_faces=boxes)
+    scale = np.array([rgb.shape[1] / large.shape[1], rgb.shape[0] / large.shape[0]])
+    return [
+        (np.asarray(points, np.float64)[:, :2] * scale, min(1.0, box[-1]))
+        for points, box in zip(placed, boxes, strict=True)
+    ]
+
+
+def _load_fan(folder: Path, detector: str, device: torch.device) -> Any:
+    # Imported here: it takes two seconds, and the built-in finder can do without.
+    import face_alignment
+
+    paths = [str(folder / file) for file in FAN_DETECTORS[detector]]
+    options = dict(zip(("path_to_detector", "path_to_anchor"), paths, strict=False))
+    try:
+        return face_alignment.FaceAlignment(
+            face_alignment.LandmarksType.TWO_D,
+            device=str(device),
+            compile=False,
+            face_detector=detector,
+            face_detector_kwargs=options,
+        )
+    except (RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BrokenWeightsError(f"the FAN face finder's files in {folder}: {reason}") from error
+
+
+def _bytes(rgb: Rgb) -> npt.NDArray[np.uint8]:
+    return np.round(rgb.clip(0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,98 @@
+"""The networks of one run, loaded once, with the device and the number format they work in."""
+
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.errors import PipelineError
+from weights.encoder import Encoder
+from weights.perceptual import Perceptual, load_perceptual
+from weights.store import DEFAULT_GENERATOR, load_encoder, load_generator, parameters_sha256
+from weights.stylegan2 import Generator
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """Everything that is loaded before the first photo and shared by all of them.
+
+    Attributes:
+        generator: The base generator, frozen; inversions tune copies of it.
+        generator_name: Name in the catalogue or path, as the user gave it.
+        sha256: SHA-256 of the generator's parameters, the identity that sessions remember.
+        encoder: First guess of latents from a crop, or None where there is none.
+        perceptual: The perceptual distance that inversion descends.
+        finder: Which face finder to use, one of `pipeline.faces.FINDERS`.
+        device: Where all of them live.
+        dtype: Number format of the generator's convolutions.
+    """
+
+    generator: Generator
+    generator_name: str
+    sha256: str
+    encoder: Encoder | None
+    perceptual: Perceptual
+    finder: str
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_models(
+    generator: str = DEFAULT_GENERATOR, *, device: str = "auto", finder: str = "auto"
+) -> Models:
+    """Load the networks onto one device.
+
+    Args:
+        generator: Name in the catalogue, or path of a safetensors file.
+        device: One of `DEVICES`.
+        finder: One of `pipeline.faces.FINDERS`.
+
+    Raises:
+        PipelineError: The device is not on this machine.
+        WeightsError: A file of parameters is missing or broken.
+    """
+    place = choose_device(device)
+    dtype = choose_dtype(place)
+    network = load_generator(generator, device=place, compute_dtype=dtype)
+    return Models(
+        generator=network,
+        generator_name=generator,
+        sha256=parameters_sha256(network),
+        encoder=load_encoder(generator, device=place),
+        perceptual=load_perceptual(device=place),
+        finder=finder,
+        device=place,
+        dtype=dtype,
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `mps` into a device that is there.
+
+    Raises:
+        PipelineError: The name is unknown, or there is no such device here.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind, there in present.items() if there)
+    if name not in present:
+        raise PipelineError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
+    if not present[name]:
+        raise PipelineError(f"this machine has no {name} device: choose --device cpu or auto")
+    return torch.device(name)
+
+
+def choose_dtype(device: torch.device) -> torch.dtype:
+    """Pick bfloat16 where the device multiplies it natively, float32 elsewhere."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    else:
+        native = False
+    return torch.bfloat16 if native else torch.float32

@@ -1,0 +1,398 @@
+"""Photographs as values: read from a file, changed in places, written with all they carried."""
+
+import hashlib
+import importlib
+import importlib.metadata
+import io
+import os
+import shutil
+import struct
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+from pipeline.colour import Mode, Pixels, from_rgb, to_rgb
+from pipeline.encode import ENCODERS, Picture
+from pipeline.errors import (
+    BrokenPhotoError,
+    NotAPhotoError,
+    OutputError,
+    PhotoNotFoundError,
+    PhotoTooLargeError,
+)
+from pipeline.metadata import PNG_SIGNATURE, Metadata, read_metadata
+
+MAX_PIXELS: Final = 178_000_000
+"""Largest photo read by default; Pillow itself opens none that is much larger."""
+
+_KINDS: Final = {
+    "JPEG": (".jpg", ".jpeg"),
+    "MPO": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".pgm", ".ppm"),
+    "HEIF": (".heic", ".heif"),
+    "BMP": (),
+    "GIF": (),
+}
+_OWN_MODES: Final[dict[str, Mode]] = {
+    "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "P": "P"
+}  # fmt: skip
+_CONVERTED: Final[dict[str, Mode]] = {
+    "1": "L", "La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB", "YCbCr": "RGB",
+    "LAB": "RGB", "HSV": "RGB",
+}  # fmt: skip
+_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Photo:
+    """A photograph, upright, in its file's own mode and bit depth. Never modified.
+
+    Attributes:
+        pixels: [H, W] or [H, W, C] uint8 or uint16, read-only.
+        mode: Pillow's name of the channels.
+        palette: [N, 4] colours (R, G, B, alpha) of mode P, else None.
+        kind: Pillow's name of the file's kind.
+        metadata: What the file carried besides, made upright.
+        sha256: Digest of the file read.
+        notes: What reading or editing had to convert, one sentence each.
+        encoded: The file itself while these are exactly its pixels and metadata, else None.
+    """
+
+    pixels: Pixels
+    mode: Mode
+    palette: NDArray[np.uint8] | None
+    kind: str
+    metadata: Metadata
+    sha256: str
+    notes: tuple[str, ...] = ()
+    encoded: bytes | None = None
+
+    @property
+    def width(self) -> int:
+        """Pixels across, upright."""
+        return self.pixels.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Pixels down, upright."""
+        return self.pixels.shape[0]
+
+    def rgb(self) -> NDArray[np.float32]:
+        """Return [H, W, 3] float32 in [0, 1] for the vision code; alpha is ignored."""
+        return to_rgb(self.pixels, self.mode, self.palette)
+
+    def with_rgb(self, rgb: NDArray[np.float32], changed: NDArray[np.bool_]) -> "Photo":
+        """Return the photo with new colours where `changed`, bit-identical elsewhere.
+
+        Alpha stays, and so do pixels that are fully transparent.
+
+        Args:
+            rgb: [H, W, 3] float32 in [0, 1].
+            changed: [H, W] bool.
+
+        Raises:
+            ValueError: When a shape differs from the photo's.
+        """
+        if rgb.shape != (self.height, self.width, 3) or changed.shape != rgb.shape[:2]:
+            raise ValueError(
+                f"colours {rgb.shape} and mask {changed.shape} do not fit a photo of "
+                f"{self.width} x {self.height} pixels"
+            )
+        if self.mode in ("LA", "RGBA"):
+            changed = changed & (self.pixels[..., -1] > 0)
+        pixels = self.pixels.copy()
+        pixels[changed] = from_rgb(rgb[changed], self.pixels[changed], self.mode, self.palette)
+        if np.array_equal(pixels, self.pixels):
+            return self
+        pixels.setflags(write=False)
+        notes = self.notes
+        if self.palette is not None:
+            notes += (f"edited pixels take the nearest of the photo's {len(self.palette)} colours",)
+        return replace(self, pixels=pixels, encoded=None, notes=notes)
+
+
+def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """Read a photograph.
+
+    Args:
+        path: JPEG, PNG, WebP, TIFF, PGM, PPM, BMP or GIF; HEIC where pillow-heif is installed.
+        max_pixels: Refuse larger pictures before decoding them.
+
+    Raises:
+        PhotoNotFoundError: When there is no such file, or it cannot be read.
+        NotAPhotoError: When it is no picture, or of a kind or mode that is not read.
+        BrokenPhotoError: When it is cut short or damaged.
+        PhotoTooLargeError: When it has more than `max_pixels` pixels.
+    """
+    path = Path(path)
+    encoded = _read_bytes(path)
+    # Pillow warns about sizes that `max_pixels` judges, and about damaged EXIF that is left out.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _open(path, encoded)
+        if image.width * image.height > max_pixels:
+            raise _too_large(path, f"{image.width} x {image.height} pixels", max_pixels)
+        metadata = read_metadata(image, encoded)
+        try:
+            image.load()
+        except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
+            raise BrokenPhotoError(
+                f"{path} is cut short or damaged ({error}): get a complete copy of the file"
+            ) from error
+        pixels, mode, palette, notes = _decode(path, image, encoded)
+    if getattr(image, "n_frames", 1) > 1:
+        notes += (f"the file holds {image.n_frames} frames: the first is used",)  # pyright: ignore[reportAttributeAccessIssue]
+    upright = np.ascontiguousarray(_turn(pixels, metadata.orientation))
+    upright.setflags(write=False)
+    as_it_is = metadata.orientation == 1 and not notes
+    return Photo(
+        pixels=upright,
+        mode=mode,
+        palette=palette,
+        kind=image.format or "",
+        metadata=metadata.upright(),
+        sha256=hashlib.sha256(encoded).hexdigest(),
+        notes=notes,
+        encoded=encoded if as_it_is else None,
+    )
+
+
+def check_output(
+    path: str | Path, source: str | Path | None = None, *, overwrite: bool = False
+) -> None:
+    """Check that a result can be written, before the work that makes it.
+
+    Args:
+        path: Where the result goes.
+        source: The photo it is made from.
+        overwrite: Whether an existing file, the source included, may be replaced.
+
+    Raises:
+        OutputError: When the kind of file is unknown, the folder is missing or not writable, or
+            the file exists and may not be replaced.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in ENCODERS:
+        known = ", ".join(ENCODERS)
+        raise OutputError(
+            f"cannot tell what kind of file {path} should be: end its name in {known}"
+        )
+    if suffix in _KINDS["HEIF"] and not _register_heif():
+        raise OutputError(
+            f"writing {path} needs pillow-heif: run pip install 'photodrag[heic]', or choose .png"
+        )
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise OutputError(
+            f"there is no folder {path.parent} to write {path.name} to: make it first"
+        )
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {path.parent} is not writable: choose another output")
+    if path.exists() and not overwrite:
+        is_source = source is not None and Path(source).exists() and path.samefile(source)
+        what = "is the input photo itself" if is_source else "exists already"
+        raise OutputError(f"{path} {what}: choose another output, or allow it with --overwrite")
+
+
+def save_photo(
+    photo: Photo, path: str | Path, *, edited: bool, overwrite: bool = False
+) -> tuple[str, ...]:
+    """Write a photo under the kind its name asks for; the file appears whole or not at all.
+
+    A photo that is still exactly its file is written byte for byte. JPEG keeps the source's
+    quantisation tables; every other kind is written losslessly, HEIC excepted.
+
+    Args:
+        photo: The photo.
+        path: Where to write; the suffix decides the kind.
+        edited: Whether to mark the file as composed with a trained generator.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        What the kind of file could not carry, one sentence each.
+
+    Raises:
+        OutputError: When the file cannot be written.
+    """
+    path = Path(path)
+    check_output(path, overwrite=overwrite)
+    suffix = path.suffix.lower()
+    if photo.encoded is not None and not edited and suffix in _KINDS[photo.kind]:
+        _write_atomically(path, photo.encoded)
+        return ()
+    picture = Picture(
+        pixels=photo.pixels,
+        mode=photo.mode,
+        palette=photo.palette,
+        metadata=photo.metadata.edited(software()) if edited else photo.metadata,
+    )
+    encoded, notes = ENCODERS[suffix](picture)
+    _write_atomically(path, encoded)
+    return notes
+
+
+def software() -> str:
+    """Return the name and version under which edited files are signed."""
+    try:
+        return f"photodrag {importlib.metadata.version('photodrag')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "photodrag"
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise PhotoNotFoundError(f"{path} is a folder: name a photo in it")
+    if not path.exists():
+        raise PhotoNotFoundError(f"there is no file {path}: check its name and folder")
+    if not path.is_file():
+        raise PhotoNotFoundError(f"{path} is a device, not a file: copy the photo to a file first")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PhotoNotFoundError(
+            f"{path} cannot be read ({error.strerror}): check its permissions"
+        ) from error
+
+
+def _open(path: Path, encoded: bytes) -> Image.Image:
+    is_heif = encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS
+    if is_heif and not _register_heif():
+        raise NotAPhotoError(f"{path} is HEIC, which needs: pip install 'photodrag[heic]'")
+    # The JPEG reader finds MPO, a JPEG with more pictures behind the first, by itself.
+    formats = [kind for kind in _KINDS if kind != "MPO" and (kind != "HEIF" or is_heif)]
+    Image.init()  # registers the kinds that Pillow loads only on demand
+    try:
+        return Image.open(io.BytesIO(encoded), formats=formats)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, "too many pixels", MAX_PIXELS) from error
+    except UnidentifiedImageError as error:
+        what = "is empty" if not encoded else "is not a photo that can be read"
+        raise NotAPhotoError(
+            f"{path} {what}: use a JPEG, PNG, WebP, TIFF, PGM, PPM, BMP, GIF or HEIC file"
+        ) from error
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        raise BrokenPhotoError(
+            f"{path} is cut short or damaged ({error}): get a complete copy of the file"
+        ) from error
+
+
+def _too_large(path: Path, size: str, max_pixels: int) -> PhotoTooLargeError:
+    return PhotoTooLargeError(
+        f"{path} has {size}, more than the limit of {max_pixels / 1e6:.0f} million: scale it down"
+    )
+
+
+def _register_heif() -> bool:
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
+
+
+def _decode(
+    path: Path, image: Image.Image, encoded: bytes
+) -> tuple[Pixels, Mode, NDArray[np.uint8] | None, tuple[str, ...]]:
+    """Return the loaded picture's pixels, mode, palette and notes."""
+    mode = image.mode
+    if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
+        return np.asarray(image).astype(np.uint16), "L", None, ()
+    if _bits_per_channel(image, encoded) == 16:
+        return _decode_deep(path, image, encoded)
+    if mode == "P":
+        return np.asarray(image), "P", _palette(image), ()
+    if "transparency" in image.info and mode in ("L", "RGB"):
+        opened: Mode = "LA" if mode == "L" else "RGBA"
+        note = f"the transparent colour was converted to an alpha channel ({mode} to {opened})"
+        return np.asarray(image.convert(opened)), opened, None, (note,)
+    if mode in _OWN_MODES:
+        return np.asarray(image), _OWN_MODES[mode], None, ()
+    if mode in _CONVERTED:
+        opened = _CONVERTED[mode]
+        return (
+            np.asarray(image.convert(opened)),
+            opened,
+            None,
+            (f"{mode} was converted to {opened}",),
+        )
+    raise NotAPhotoError(
+        f"{path} holds pixels of mode {mode}, which is not edited: "
+        "convert it to 8 or 16 bits per channel"
+    )
+
+
+def _turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation, of 1 to 8."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _palette(image: Image.Image) -> NDArray[np.uint8]:
+    colours = image.convert("P").getpalette("RGBA") or []
+    palette = np.asarray(colours, np.uint8).reshape(-1, 4).copy()
+    transparency = image.info.get("transparency")
+    if isinstance(transparency, bytes):
+        opacity = np.frombuffer(transparency, np.uint8)[: len(palette)]
+        palette[: len(opacity), 3] = opacity
+    elif isinstance(transparency, int) and transparency < len(palette):
+        palette[transparency, 3] = 0
+    return palette
+
+
+def _bits_per_channel(image: Image.Image, encoded: bytes) -> int:
+    if encoded.startswith(PNG_SIGNATURE):
+        return encoded[24]
+    if isinstance(image, TiffImageFile):
+        return int(image.tag_v2.get(258, (8,))[0])
+    return 8
+
+
+def _decode_deep(
+    path: Path, image: Image.Image, encoded: bytes
+) -> tuple[Pixels, Mode, NDArray[np.uint8] | None, tuple[str, ...]]:
+    """Decode 16-bit colour, which Pillow would cut to 8 bits, with OpenCV."""
+    pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+        raise NotAPhotoError(
+            f"{path} holds 16-bit pixels of mode {image.mode}, which are not edited: "
+            "convert it to 16-bit gray or RGB"
+        )
+    if pixels.shape[2] == 4:
+        note = ("16-bit gray with alpha was converted to RGBA",) if image.mode == "LA" else ()
+        return pixels[..., [2, 1, 0, 3]].astype(np.uint16), "RGBA", None, note
+    return pixels[..., ::-1].astype(np.uint16), "RGB", None, ()
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}): check the disk and the folder"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

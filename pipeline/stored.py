@@ -1,0 +1,175 @@
+"""The stages' values as files of a session, and back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from editing.engine import EditResult
+from editing.spec import DragSpec
+from inversion.types import Inversion
+from pipeline.align import Alignment, FaceCrop
+from pipeline.errors import SessionError
+from pipeline.faces import Face
+from pipeline.session import Json, Session, edit_files, write_json
+from weights.stylegan2 import Generator
+
+ALIGNMENT, CROP, INVERSION = "alignment.json", "crop.png", "inversion.safetensors"
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredEdit:
+    """One edit of a session: number, specification, edited latents, handles' ends, photo mask."""
+
+    number: int
+    spec: DragSpec
+    latents: Tensor
+    points: Tensor
+    mask: Mask | None
+
+
+def keep_crop(session: Session, faces: Sequence[Face], face: Face, crop: FaceCrop) -> Session:
+    """Keep the faces, the chosen one's alignment and its picture; a stage once kept stays."""
+    if session.has(ALIGNMENT) and session.has(CROP):
+        return session
+    record = {
+        "face": face_json(face),
+        "alignment": asdict(crop.alignment),
+        "photo_faces": len(faces),
+    }
+    picture = to_picture(crop.image)
+    return session.keep(
+        {ALIGNMENT: lambda path: write_json(path, record), CROP: picture.save},
+        "align",
+        {"square": crop.alignment.size, "resolution": crop.alignment.resolution},
+    )
+
+
+def recall_crop(session: Session) -> tuple[Face, Alignment]:
+    """Give the face and the alignment back.
+
+    Raises:
+        SessionError: The stage was not completed.
+    """
+    record: dict[str, Any] = session.read_json(ALIGNMENT)
+    square, face = record["alignment"], record["face"]
+    alignment = Alignment(
+        centre=tuple(square["centre"]),
+        size=square["size"],
+        angle=square["angle"],
+        resolution=square["resolution"],
+    )
+    return (
+        Face(
+            box=tuple(face["box"]),
+            landmarks=np.array(face["landmarks"], np.float64),
+            score=face["score"],
+            index=face["index"],
+        ),
+        alignment,
+    )
+
+
+def keep_inversion(session: Session, inversion: Inversion) -> Session:
+    """Keep a finished inversion; edits of an earlier one are forgotten with it."""
+    old = [name for name in session.files if name.startswith("edits/")]
+    return session.forget(*old).keep(
+        {INVERSION: inversion.save}, "invert", inversion.report.to_json()
+    )
+
+
+def recall_inversion(session: Session, base: Generator) -> Inversion | None:
+    """Give the inversion back, or None where it has to be made (again)."""
+    return Inversion.load(session.folder / INVERSION, base) if session.has(INVERSION) else None
+
+
+def keep_edit(session: Session, spec: DragSpec, result: EditResult, mask: Mask | None) -> Session:
+    """Keep an edit under the next free number."""
+    number = max(session.edits, default=0) + 1
+    specification, picture, latents = edit_files(number)
+    report = edit_json(spec, result)
+    tensors = {"latents": result.latents, "points": result.points}
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    writers: dict[str, Callable[[Path], None]] = {
+        specification: lambda path: write_json(path, {"spec": spec.to_json(), "report": report}),
+        picture: to_picture(result.image).save,
+        latents: lambda path: save_file(stored, path),
+    }
+    if mask is not None:
+        writers[_mask_file(number)] = Image.fromarray(mask).save
+    return session.keep(writers, f"edit {number}", report)
+
+
+def recall_edit(session: Session, number: int | None) -> StoredEdit:
+    """Give an edit back, the latest for None.
+
+    Raises:
+        SessionError: There is no such complete edit.
+    """
+    known = session.edits
+    if not known:
+        raise SessionError(
+            f"{session.folder} has no edit yet: run photodrag drag --session {session.folder} first"
+        )
+    number = known[-1] if number is None else number
+    if number not in known:
+        listed = ", ".join(map(str, known))
+        raise SessionError(f"{session.folder} has no edit {number}: complete ones are {listed}")
+    specification, _, latents = edit_files(number)
+    record: dict[str, Any] = session.read_json(specification)
+    tensors = load_file(session.folder / latents)
+    mask = session.folder / _mask_file(number)
+    return StoredEdit(
+        number=number,
+        spec=DragSpec.from_json(record["spec"]),
+        latents=tensors["latents"],
+        points=tensors["points"],
+        mask=_read_bits(mask) if session.has(_mask_file(number)) else None,
+    )
+
+
+def face_json(face: Face) -> Json:
+    """A face as JSON's types, photo pixels."""
+    return {
+        "index": face.index,
+        "box": [float(x) for x in face.box],
+        "score": float(face.score),
+        "landmarks": face.landmarks.tolist(),
+    }
+
+
+def edit_json(spec: DragSpec, result: EditResult) -> Json:
+    """What was measured of an edit, crop pixels."""
+    return {
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "handles": spec.handles.tolist(),
+        "targets": spec.targets.tolist(),
+        "points": result.points.tolist(),
+        "reached": list(result.reached),
+        "mean_distance": result.mean_distance,
+        "stopped": result.stopped,
+    }
+
+
+def to_picture(image: Tensor) -> Image.Image:
+    """`[1, 3, R, R]` in [-1, 1] as an 8-bit picture."""
+    levels = ((image[0].detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
+    return Image.fromarray(levels.permute(1, 2, 0).numpy())
+
+
+def _mask_file(number: int) -> str:
+    return f"edits/{number:04d}-mask.png"
+
+
+def _read_bits(path: Path) -> Mask:
+    with Image.open(path) as picture:
+        return np.array(picture.convert("L")) > 0

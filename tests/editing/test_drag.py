@@ -1,0 +1,237 @@
+"""DragGAN on a tiny random generator."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from editing.drag import DragEngine, mask_loss, motion_supervision
+from editing.engine import finish_edit, run_edit
+from editing.errors import EditingError, OptionError
+from editing.spec import DragSpec
+from editing.tracking import disc_offsets, sample_features
+from inversion.types import Inversion
+
+# 32 px are 1/16 of 512: lengths of the paper would be a fraction of the tiny features' cells.
+ENGINE = DragEngine(
+    block=16,
+    radius=24.0,
+    tracking_radius=48.0,
+    template_radius=0.0,
+    step_length=8.0,
+    learning_rate=1e-2,
+    reach=6.0,
+    max_steps=100,
+    patience=40,
+)
+
+
+def drag(
+    handle: tuple[float, float], target: tuple[float, float], mask: Tensor | None = None
+) -> DragSpec:
+    return DragSpec(
+        handles=torch.tensor([handle]), targets=torch.tensor([target]), resolution=32, mask=mask
+    )
+
+
+def supervise(features: Tensor, target: Tensor) -> Tensor:
+    return motion_supervision(
+        features,
+        torch.tensor([[7.3, 8.1]], dtype=features.dtype),
+        target.to(features.dtype),
+        patch=disc_offsets(2.0, 0.7).to(features.dtype),
+        step_length=1.0,
+        resolution=16,
+    )
+
+
+def test_loss_is_zero_at_the_target_and_not_elsewhere() -> None:
+    features = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert supervise(features, torch.tensor([[7.3, 8.1]])) == 0
+    assert supervise(features, torch.tensor([[9.0, 8.1]])) > 0
+
+
+def test_gradient_of_motion_supervision() -> None:
+    """Only the moved patch carries gradient, so the fixed patch is held as the check perturbs."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(1, 2, 5, 5, dtype=torch.float64, generator=generator)
+    points = torch.tensor([[7.3, 8.1]], dtype=torch.float64)
+    patch = disc_offsets(2.0, 0.7).double()
+    targets = torch.tensor([[10.0, 5.0]], dtype=torch.float64)
+    leaf = features.clone().requires_grad_()
+    loss = motion_supervision(leaf, points, targets, patch=patch, step_length=1.0, resolution=16)
+    loss.backward()
+    away = (targets - points) / (targets - points).norm()
+    here = sample_features(features, points[:, None] + patch, 16)
+
+    def held(changed: Tensor) -> Tensor:
+        there = sample_features(changed, points[:, None] + patch + away[:, None], 16)
+        return (here - there).abs().mean()
+
+    assert torch.autograd.gradcheck(held, features.clone().requires_grad_())
+    other = features.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(held(other), other)
+    assert leaf.grad is not None
+    torch.testing.assert_close(leaf.grad, expected)
+
+
+def test_mask_loss_sees_only_what_is_fixed() -> None:
+    first = torch.zeros(1, 3, 8, 8)
+    changed = first.clone()
+    changed[..., :4] = 2.0
+    fixed = torch.zeros(1, 1, 8, 8)
+    assert mask_loss(changed, first, fixed) == 0
+    fixed[..., 4:] = 1
+    assert mask_loss(changed, first, fixed) == 0
+    assert mask_loss(changed, first, 1 - fixed) == 2.0
+
+
+@pytest.mark.parametrize("space", ["w", "w+"])
+@pytest.mark.parametrize(
+    ("handle", "target"), [((12.0, 14.0), (15.0, 14.0)), ((20.0, 20.0), (20.0, 17.0))]
+)
+def test_reaches_its_target(
+    space: Any, handle: tuple[float, float], target: tuple[float, float], subject: Inversion
+) -> None:
+    result = run_edit(replace(ENGINE, space=space), subject, drag(handle, target))
+    assert result.stopped == "reached"
+    assert result.reached == (True,)
+    assert result.mean_distance < 6 / 16
+    assert 0 < result.steps <= 100
+    assert result.image.shape == (1, 3, 32, 32)
+    assert not torch.equal(result.image, subject.render())
+
+
+def test_feature_really_arrives(subject: Inversion) -> None:
+    """Seen by other eyes than the tracker's: the target now looks like the handle did."""
+    spec = drag((12.0, 14.0), (15.0, 14.0))
+    result = run_edit(ENGINE, subject, spec)
+
+    def features(latents: Tensor) -> Tensor:
+        return subject.generator.synthesize(latents, keep=(32,)).features[32]
+
+    wanted = sample_features(features(subject.pivot.latents), spec.handles, 32)
+    before = sample_features(features(subject.pivot.latents), spec.targets, 32)
+    after = sample_features(features(result.latents), spec.targets, 32)
+    assert (after - wanted).abs().mean() < 0.6 * (before - wanted).abs().mean()
+
+
+def test_moves_only_the_first_vectors_and_leaves_the_subject_alone(subject: Inversion) -> None:
+    before = subject.pivot.latents.clone()
+    result = run_edit(replace(ENGINE, layers=4), subject, drag((12.0, 14.0), (15.0, 14.0)))
+    assert torch.equal(subject.pivot.latents, before)
+    assert torch.equal(result.latents[:, 4:], before[:, 4:])
+    assert not torch.equal(result.latents[:, :4], before[:, :4])
+
+
+def test_w_moves_all_vectors_alike(subject: Inversion) -> None:
+    engine = replace(ENGINE, space="w")
+    result = run_edit(engine, subject, drag((12.0, 14.0), (15.0, 14.0)))
+    moved = (result.latents - subject.pivot.latents)[0, : engine.layers]
+    torch.testing.assert_close(moved, moved[:1].expand_as(moved), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_nothing_to_do_leaves_the_latents_untouched(count: int, subject: Inversion) -> None:
+    places = torch.arange(2.0 * count).view(-1, 2) + 5
+    spec = DragSpec(handles=places, targets=places.clone(), resolution=32)
+    steps = list(DragEngine().steps(subject, spec))
+    assert [step.stopped for step in steps] == ["nothing to do"]
+    assert torch.equal(steps[0].latents, subject.pivot.latents)
+    result = run_edit(DragEngine(), subject, spec)
+    assert torch.equal(result.image, subject.render())
+    assert result.mean_distance == 0
+    assert all(result.reached)
+
+
+def test_target_within_reach_takes_no_step(subject: Inversion) -> None:
+    result = run_edit(ENGINE, subject, drag((12.0, 14.0), (12.1, 14.0)))
+    assert (result.stopped, result.steps) == ("reached", 0)
+    assert torch.equal(result.latents, subject.pivot.latents)
+
+
+def test_steps_are_values(subject: Inversion) -> None:
+    steps = list(ENGINE.steps(subject, drag((12.0, 14.0), (15.0, 14.0))))
+    assert [step.index for step in steps] == list(range(len(steps)))
+    assert torch.equal(steps[0].latents, subject.pivot.latents)
+    assert [step.stopped for step in steps[:-1]] == [None] * (len(steps) - 1)
+    assert not any(step.latents.requires_grad for step in steps)
+    assert len({step.latents.data_ptr() for step in steps}) == len(steps)
+    assert steps[-1].mean_distance < steps[0].mean_distance
+
+
+def test_same_drag_twice_is_the_same(subject: Inversion) -> None:
+    spec = drag((12.0, 14.0), (15.0, 14.0))
+    one, other = run_edit(ENGINE, subject, spec), run_edit(ENGINE, subject, spec)
+    assert torch.equal(one.latents, other.latents)
+
+
+def test_runs_where_gradients_are_switched_off(subject: Inversion) -> None:
+    with torch.no_grad():
+        assert run_edit(ENGINE, subject, drag((12.0, 14.0), (15.0, 14.0))).stopped == "reached"
+
+
+def test_step_cap_and_stall_return_the_best_step(subject: Inversion) -> None:
+    far = drag((3.0, 3.0), (29.0, 29.0))
+    for engine, reason in (
+        (replace(ENGINE, max_steps=3), "step cap"),
+        (replace(ENGINE, patience=2, learning_rate=1e-6), "stalled"),
+    ):
+        steps = list(engine.steps(subject, far))
+        assert steps[-1].stopped == reason
+        assert steps[-1].mean_distance == min(step.mean_distance for step in steps)
+
+
+def test_mask_and_anchor_hold_what_they_name(subject: Inversion) -> None:
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:22, 6:24] = 1
+    free = run_edit(ENGINE, subject, drag((12.0, 14.0), (15.0, 14.0)))
+    held = run_edit(ENGINE, subject, drag((12.0, 14.0), (15.0, 14.0), mask))
+    start = subject.render()
+    outside = 1 - mask
+
+    def change(image: Tensor) -> Tensor:
+        return ((image - start) * outside).abs().sum()
+
+    assert change(held.image) < change(free.image)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"block": 48}, "no feature block 48; choose one of 4, 8, 16, 32"),
+        ({"layers": 0}, "layers must be from 1 to the generator's 8 latent vectors, not 0"),
+        ({"layers": 9}, "not 9"),
+        ({"space": "z"}, "space is w or w\\+, not 'z'"),
+        ({"learning_rate": float("nan")}, "learning rate must be a positive number, not nan"),
+        ({"radius": -1.0}, "radius must be a positive number"),
+        ({"mask_weight": -1.0}, "mask weight must be zero or positive"),
+        ({"reach": 0.0}, "reach must be a positive number"),
+        ({"max_steps": 0}, "max steps and patience must be at least 1"),
+    ],
+)
+def test_impossible_options(options: dict[str, Any], message: str, subject: Inversion) -> None:
+    with pytest.raises(OptionError, match=message):
+        run_edit(DragEngine(**options), subject, drag((12.0, 14.0), (15.0, 14.0)))
+
+
+def test_drag_on_another_resolution(subject: Inversion) -> None:
+    places = torch.tensor([[5.0, 5.0]])
+    spec = DragSpec(handles=places, targets=places + 9, resolution=64)
+    with pytest.raises(OptionError, match="crop of 64 pixels, but the generator makes 32"):
+        run_edit(DragEngine(), subject, spec)
+
+
+def test_interrupted_edit_is_no_result(subject: Inversion) -> None:
+    steps = list(ENGINE.steps(subject, drag((12.0, 14.0), (15.0, 14.0))))
+    with pytest.raises(EditingError, match="interrupted before its end"):
+        finish_edit(steps[:2], subject)
+
+
+def test_every_option_explains_itself() -> None:
+    for option in fields(DragEngine):
+        assert option.metadata["help"]

@@ -1,0 +1,93 @@
+"""Reading features at points, and following handles."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from editing.tracking import disc_offsets, sample_features, square_offsets, track_points
+
+SIDE = 64
+
+
+def smooth_features(seed: int = 0) -> Tensor:
+    """`[1, 24, 64, 64]` random textures without detail finer than some pixels."""
+    coarse = torch.randn(1, 24, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(coarse, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
+
+
+def track(features: Tensor, first: Tensor, handles: Tensor, spacing: float) -> Tensor:
+    patch = torch.zeros(1, 2)
+    templates = sample_features(first, handles[:, None] + patch, SIDE)
+    window = square_offsets(6.0, spacing)
+    return track_points(features, templates, handles, window=window, patch=patch, resolution=SIDE)
+
+
+def test_sampling_equals_upsampling_at_pixel_centres() -> None:
+    features = torch.randn(1, 5, 16, 16, generator=torch.Generator().manual_seed(1))
+    upsampled = F.interpolate(features, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    read = sample_features(features, torch.stack((x, y), dim=-1) + 0.5, SIDE)
+    torch.testing.assert_close(read.permute(2, 0, 1)[None], upsampled, atol=1e-5, rtol=1e-5)
+
+
+def test_sampling_between_pixels_stays_near_upsampling() -> None:
+    features = smooth_features()[..., ::4, ::4]
+    upsampled = F.interpolate(features, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    points = torch.rand(200, 2, generator=torch.Generator().manual_seed(2)) * SIDE
+    direct = sample_features(features, points, SIDE)
+    through = sample_features(upsampled, points, SIDE)
+    largest_step = max(upsampled.diff(dim=2).abs().max(), upsampled.diff(dim=3).abs().max())
+    assert (direct - through).abs().max() < largest_step
+
+
+def test_offsets() -> None:
+    assert disc_offsets(3.0, 1.0).shape == (25, 2)
+    assert disc_offsets(0.0, 1.0).tolist() == [[0.0, 0.0]]
+    assert disc_offsets(0.75, 0.25).shape == (25, 2)
+    window = square_offsets(2.0, 0.5)
+    assert window.shape == (9, 9, 2)
+    assert window[4, 4].tolist() == [0.0, 0.0]
+    assert window[4, 8].tolist() == [2.0, 0.0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(dx=st.integers(-5, 5), dy=st.integers(-5, 5), seed=st.integers(0, 50))
+def test_recovers_an_integer_shift(dx: int, dy: int, seed: int) -> None:
+    first = smooth_features(seed)
+    handles = torch.tensor([[30.5, 28.5], [40.5, 33.5]])
+    moved = torch.roll(first, (dy, dx), dims=(2, 3))
+    found = track(moved, first, handles, 1.0)
+    assert torch.allclose(found, handles + torch.tensor([dx, dy]), atol=0.25)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0.5, 0.0), (-0.5, 0.5), (1.5, -2.5)])
+def test_recovers_a_half_pixel_shift(dx: float, dy: float) -> None:
+    fine = F.interpolate(
+        smooth_features(7), size=(2 * SIDE, 2 * SIDE), mode="bilinear", align_corners=False
+    )
+    shifted = torch.roll(fine, (round(2 * dy), round(2 * dx)), dims=(2, 3))
+    first, moved = F.avg_pool2d(fine, 2), F.avg_pool2d(shifted, 2)
+    handles = torch.tensor([[30.5, 28.5], [20.5, 40.5], [44.5, 20.5]])
+    found = track(moved, first, handles, 0.2)
+    error = (found - handles - torch.tensor([dx, dy])).norm(dim=1)
+    assert error.max() < 0.2
+
+
+def test_still_features_keep_the_handles() -> None:
+    first = smooth_features(3)
+    handles = torch.tensor([[0.5, 0.5], [63.5, 10.5], [33.5, 20.5]])
+    found = track(first, first, handles, 1.0)
+    assert torch.allclose(found, handles, atol=0.25)
+
+
+def test_flat_features_and_the_border_give_points_inside_the_crop() -> None:
+    flat = torch.ones(1, 4, SIDE, SIDE)
+    handles = torch.tensor([[0.0, 0.0], [64.0, 64.0]])
+    found = track(flat, flat, handles, 1.0)
+    assert found.isfinite().all()
+    assert ((found >= 0) & (found <= SIDE)).all()

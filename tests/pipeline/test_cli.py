@@ -1,0 +1,143 @@
+"""The command line on a real portrait, with a tiny generator."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.cli import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def test_faces_lists_and_draws(portrait: Path, tmp_path: Path, capsys: Capture) -> None:
+    drawn = tmp_path / "drawn.png"
+    assert main(["faces", str(portrait), "-o", str(drawn), "--json"]) == 0
+    (face,) = json.loads(capsys.readouterr().out)["faces"]
+    assert face["index"] == 1
+    x, y = np.mean(face["landmarks"], axis=0)
+    assert abs(x - 226) < 25
+    assert abs(y - 125) < 25
+    assert (pixels(drawn) != pixels(portrait)).any()
+
+
+def test_edit_reports_everything(
+    portrait: Path, tiny_file: Path, inverted: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(inverted, tmp_path / "s")
+    capsys.readouterr()
+    out, report_file, frames = (tmp_path / n for n in ("out.png", "report.json", "drag.gif"))
+    flags = ["--preset", "smile", "--quality", "fast", "--device", "cpu", "--json"]
+    flags += ["--session", str(tmp_path / "s")]
+    files = ["-o", str(out), "--report", str(report_file), "--frames", str(frames)]
+    assert main(["edit", str(portrait), *files, *flags, "--generator", str(tiny_file)]) == 0
+    captured = capsys.readouterr()
+    report = json.loads(report_file.read_text("utf-8"))
+    assert json.loads(captured.out) == report
+    assert "drag" in captured.err
+    assert report["face"] == 1
+    assert report["seed"] == 0
+    assert report["device"] == "cpu"
+    assert report["dtype"] in {"float32", "bfloat16"}
+    inversion, edit = report["inversion"], report["edit"]
+    assert {"steps", "seconds", "psnr", inversion["perceptual_name"]} <= inversion.keys()
+    assert len(edit["handles"]) == len(edit["targets"]) == len(edit["reached"]) > 0
+    assert {"steps", "seconds", "mean_distance", "stopped"} <= edit.keys()
+    assert report["composite"]["max_change_outside_mask"] == 0
+    assert inversion["reused"] is True
+    assert report["seconds"] >= edit["seconds"]
+    with Image.open(frames) as film:
+        assert film.size[0] <= 512
+    changed = (pixels(out) != pixels(portrait)).any(axis=-1)
+    assert changed.sum() <= report["composite"]["changed_pixels"]
+
+
+def test_stage_by_stage_gives_the_picture_of_one_go(
+    portrait: Path, tiny_file: Path, inverted: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(inverted, tmp_path / "stages")
+    shutil.copytree(inverted, tmp_path / "whole")
+    session = ["--session", str(tmp_path / "stages"), "--device", "cpu"]
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    assert main(["drag", *session, "--preset", "smile"]) == 0
+    assert main(["composite", *session, "-o", str(one)]) == 0
+    capsys.readouterr()
+    assert main(["invert", *session, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reused"] is True
+    whole = ["--session", str(tmp_path / "whole"), "--device", "cpu", "--preset", "smile"]
+    network = ["--generator", str(tiny_file), "--quality", "fast"]
+    assert main(["edit", str(portrait), "-o", str(two), *whole, *network]) == 0
+    np.testing.assert_array_equal(pixels(one), pixels(two))
+
+
+def test_a_still_edit_copies_the_pixels(portrait: Path, tiny_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    argv = ["edit", str(portrait), "-o", str(out), "--generator", str(tiny_file)]
+    assert main([*argv, "--preset", "smile=0"]) == 0
+    np.testing.assert_array_equal(pixels(out), pixels(portrait))
+
+
+def test_a_spec_file_is_the_same_as_its_flags(
+    portrait: Path, tiny_file: Path, inverted: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(inverted, tmp_path / "s")
+    spec = tmp_path / "spec.json"
+    record = {"handles": [[226, 150]], "targets": [[226, 146]], "region": "mouth"}
+    spec.write_text(json.dumps(record), "utf-8")
+    asked = (["--spec", str(spec)], ["--drag", "226,150:226,146", "--region", "mouth"])
+    for k, flags in enumerate(asked):
+        argv = ["edit", str(portrait), "-o", str(tmp_path / f"{k}.png"), "--device", "cpu"]
+        network = ["--generator", str(tiny_file), "--quality", "fast"]
+        assert main([*argv, *network, *flags, "--session", str(tmp_path / "s")]) == 0
+    np.testing.assert_array_equal(pixels(tmp_path / "0.png"), pixels(tmp_path / "1.png"))
+
+
+def test_weights_list(capsys: Capture) -> None:
+    assert main(["weights", "list", "--json"]) == 0
+    names = {model["name"] for model in json.loads(capsys.readouterr().out)["weights"]}
+    assert {"portrait-128", "face-finder", "perceptual"} <= names
+
+
+def test_a_fresh_process_prints_one_line_and_no_traceback(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "pipeline.cli", "faces", str(tmp_path / "gone.png")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("photodrag: error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_ctrl_c_leaves_a_session_that_goes_on(
+    portrait: Path, tiny_file: Path, tmp_path: Path
+) -> None:
+    argv = ["edit", str(portrait), "-o", str(tmp_path / "out.png"), "--preset", "smile"]
+    argv += ["--generator", str(tiny_file), "--session", str(tmp_path / "s"), "--device", "cpu"]
+    command = [sys.executable, "-m", "pipeline.cli", *argv, "--quality", "reference"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "invert" not in said:
+            letter = process.stderr.read(1)
+            assert letter, said
+            said += letter
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert not (tmp_path / "out.png").exists()
+    assert main([*argv, "--quality", "fast"]) == 0
+    assert (tmp_path / "out.png").exists()

@@ -1,0 +1,214 @@
+"""Composition: identities, the photo's own pixels that travel, and what must never change."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.align import Alignment, crop_face
+from pipeline.composite import composite
+from pipeline.correspondence import Array, blur, warp
+from pipeline.errors import PipelineError
+from pipeline.photo import Photo, read_photo
+
+SIDE = 64
+SQUARE = Alignment(centre=(150.0, 130.0), size=192.0, angle=0.0, resolution=SIDE)
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+def scene(seed: int = 0, height: int = 260, width: int = 300) -> Array:
+    """A photo-like picture, [height, width, 3] in [0, 1]: shapes at all scales and fine grain."""
+    random = np.random.default_rng(seed)
+    layers = [
+        scale * blur(random.standard_normal((height, width, 3)).astype(np.float32), scale)
+        for scale in (4.0, 9.0, 24.0)
+    ]
+    grain = 0.04 * blur(random.standard_normal((height, width)).astype(np.float32), 0.6)[..., None]
+    return np.clip(0.5 + 0.15 * sum(layers[1:], layers[0]) + grain, 0.02, 0.98).astype(np.float32)
+
+
+def photo_of(path: Path, rgb: Array, kind: str = "RGB") -> Photo:
+    """Write the picture as a PNG of that kind and read it back as the command line would."""
+    bgr = rgb[..., ::-1]
+    pixels: Pixels = np.rint(bgr * 255).astype(np.uint8)
+    if kind == "RGB16":
+        pixels = np.rint(bgr * 65535).astype(np.uint16)
+    elif kind in ("L", "L16"):
+        depth, dtype = (255, np.uint8) if kind == "L" else (65535, np.uint16)
+        pixels = np.rint(bgr.mean(axis=2) * depth).astype(dtype)
+    elif kind == "RGBA":
+        alpha = np.full((*pixels.shape[:2], 1), 200, np.uint8)
+        alpha[::3] = 0
+        pixels = np.concatenate([pixels, alpha], axis=2)
+    file = path / f"{kind}.png"
+    assert cv2.imwrite(str(file), pixels)
+    return read_photo(file)
+
+
+def rendering(photo: Photo, alignment: Alignment = SQUARE) -> Tensor:
+    """The rendering of an inversion that is perfect up to a slight blur."""
+    crop = crop_face(photo.rgb(), alignment).image
+    return torch.nn.functional.avg_pool2d(
+        torch.nn.functional.pad(crop, (1, 1, 1, 1), "replicate"), 3, 1
+    )
+
+
+def moved(image: Tensor, dx: float, dy: float, radius: float = 9) -> Tensor:
+    """The picture's middle carried by (dx, dy) crop pixels, fading out with a Gaussian."""
+    side = image.shape[-1]
+    rows, columns = np.mgrid[:side, :side] + 0.5 - side / 2
+    weight = np.exp(-(((rows**2 + columns**2) / radius**2) ** 2))
+    flow = np.stack([-dx * weight, -dy * weight], axis=-1).astype(np.float32)
+    pixels = warp(image[0].permute(1, 2, 0).numpy().copy(), flow)
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGB16", "L", "L16", "RGBA"])
+def test_an_edit_that_changes_nothing_returns_the_photo_bit_for_bit(
+    tmp_path: Path, kind: str
+) -> None:
+    photo = photo_of(tmp_path, scene(), kind)
+    image = rendering(photo)
+    done = composite(photo, SQUARE, image, image.clone())
+    np.testing.assert_array_equal(done.photo.pixels, photo.pixels)
+    assert done.report.changed_pixels == 0
+    assert not done.changed.any()
+
+
+@pytest.mark.parametrize("kind", ["RGB", "RGB16", "L", "L16", "RGBA"])
+def test_every_mode_is_edited_in_its_own_depth(tmp_path: Path, kind: str) -> None:
+    photo = photo_of(tmp_path, scene(), kind)
+    image = rendering(photo)
+    done = composite(photo, SQUARE, image, moved(image, 4, 0))
+    after, before = done.photo.pixels, photo.pixels
+    assert after.shape == before.shape
+    assert after.dtype == before.dtype
+    different = (after != before).reshape(*after.shape[:2], -1).any(axis=2)
+    assert different.sum() > 1000
+    assert not (different & ~done.changed).any()
+    assert done.report.max_change_outside_mask == 0
+    if kind == "RGBA":
+        np.testing.assert_array_equal(after[..., 3], before[..., 3])
+
+
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 2**16),
+    left=st.integers(2, 40),
+    top=st.integers(2, 40),
+    extent=st.integers(8, 30),
+    angle=st.floats(-0.7, 0.7),
+)
+def test_outside_the_mask_any_edit_leaves_every_bit(
+    tmp_path: Path, seed: int, left: int, top: int, extent: int, angle: float
+) -> None:
+    photo = photo_of(tmp_path, scene())
+    square = Alignment(centre=(150.0, 130.0), size=170.0, angle=angle, resolution=SIDE)
+    image = rendering(photo, square)
+    random = torch.Generator().manual_seed(seed)
+    edited = moved(image, 5, -3, radius=30) + 0.6 * torch.randn(image.shape, generator=random)
+    mask = torch.zeros(SIDE, SIDE)
+    mask[top : top + extent, left : left + extent] = 1
+    done = composite(photo, square, image, edited.clamp(-1, 1), mask)
+    rows, columns = np.mgrid[: photo.height, : photo.width] + 0.5
+    x, y = np.moveaxis(square.to_crop(np.stack([columns, rows], axis=-1)), -1, 0)
+    outside = (x < left) | (x > left + extent) | (y < top) | (y > top + extent)
+    np.testing.assert_array_equal(done.photo.pixels[outside], photo.pixels[outside])
+    assert done.report.max_change_outside_mask == 0
+    assert np.isfinite(done.report.mean_flow)
+
+
+def test_the_photos_own_grain_travels_and_stays_sharp(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, scene(3))
+    image = rendering(photo)
+    done = composite(photo, SQUARE, image, moved(image, 4, 2, radius=16))
+    before, after = photo.rgb(), done.photo.rgb()
+    core = (slice(118, 142), slice(138, 162))
+    dx, dy = 12, 6
+    source = before[118 - dy : 142 - dy, 138 - dx : 162 - dx]
+    fine = [picture - blur(picture, 2) for picture in (after[core].copy(), source.copy())]
+    agreement = np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1]
+    stay = np.corrcoef(after[core].ravel(), before[core].ravel())[0, 1]
+    assert np.abs(after[core] - source).mean() < 0.03
+    assert agreement > 0.5
+    assert agreement > stay
+    sharpness = [
+        np.abs(cv2.Laplacian(picture.mean(axis=2), cv2.CV_32F)) for picture in (before, after)
+    ]
+    assert sharpness[1][done.changed].mean() > 0.9 * sharpness[0][done.changed].mean()
+
+
+def test_errors_of_the_inversion_cancel(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, scene(4))
+    image = 0.8 * rendering(photo)
+    edited = moved(image, 4, 0)
+    ramp = torch.linspace(-0.08, 0.08, SIDE)[None, None, None]
+    error = torch.tensor([0.08, -0.06, 0.04])[None, :, None, None] + ramp
+    plain = composite(photo, SQUARE, image, edited).photo.rgb()
+    wrong = composite(photo, SQUARE, image + error, edited + error).photo.rgb()
+    assert np.abs(plain - photo.rgb()).max() > 0.1
+    assert np.abs(plain - wrong).mean() < 0.002
+
+
+def test_slight_drift_of_colour_changes_nothing(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, scene(5))
+    image = rendering(photo)
+    done = composite(photo, SQUARE, image, (image * 1.03 + 0.02).clamp(-1, 1))
+    assert np.abs(done.photo.rgb() - photo.rgb()).max() < 0.02
+
+
+def test_colour_that_no_motion_explains_comes_from_the_generator(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, 0.3 + 0.2 * scene(6))
+    image = rendering(photo)
+    edited = image.clone()
+    edited[..., 28:36, 26:38] = 0.9
+    done = composite(photo, SQUARE, image, edited)
+    after = done.photo.rgb()
+    assert after[124:136, 142:158].mean() > 0.8
+    assert np.abs(after - photo.rgb())[:90].max() < 0.01
+    assert done.report.gate_share > 0
+    assert done.report.uncovered_share > 0
+
+
+@pytest.mark.parametrize("centre", [(20.0, 130.0), (295.0, 250.0)])
+def test_a_face_cut_by_the_photos_border_works(tmp_path: Path, centre: tuple[float, float]) -> None:
+    photo = photo_of(tmp_path, scene(7))
+    square = Alignment(centre=centre, size=160.0, angle=0.2, resolution=SIDE)
+    image = rendering(photo, square)
+    done = composite(photo, square, image, moved(image, 5, 5, radius=24))
+    assert done.report.changed_pixels > 0
+    assert done.report.max_change_outside_mask == 0
+    border = np.ones_like(done.changed)
+    border[1:-1, 1:-1] = False
+    assert not done.changed[border].any()
+
+
+def test_one_colour_in_gray_stays_gray(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, np.repeat(scene(8).mean(axis=2, keepdims=True), 3, axis=2), "L")
+    image = rendering(photo)
+    edited = moved(image, 3, 3)
+    edited[:, 0, 28:36, 28:36] = 1
+    assert composite(photo, SQUARE, image, edited).photo.pixels.ndim == photo.pixels.ndim
+
+
+def test_what_cannot_be_composed_is_refused_in_one_line(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, scene())
+    image = rendering(photo)
+    with pytest.raises(PipelineError, match="mask is empty"):
+        composite(photo, SQUARE, image, moved(image, 3, 0), torch.zeros(SIDE, SIDE))
+    with pytest.raises(PipelineError, match="square over the crop"):
+        composite(photo, SQUARE, image, moved(image, 3, 0), torch.ones(SIDE, 9))
+    with pytest.raises(PipelineError, match="NaN or infinity"):
+        composite(photo, SQUARE, image, image * torch.nan)
+    with pytest.raises(PipelineError, match="same generator"):
+        composite(photo, SQUARE, image, image[..., :32, :32])
+    with pytest.raises(PipelineError, match=r"\[1, 3, r, r\]"):
+        composite(photo, SQUARE, image[0], image)

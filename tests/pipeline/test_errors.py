@@ -1,0 +1,273 @@
+"""Every mistake of a user, through the real command line: one line, exit code 1, input untouched."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import commands
+from pipeline.cli import is_out_of_memory, main
+from pipeline.edit import MIN_SQUARE, cut_face
+from pipeline.errors import FaceError
+from pipeline.faces import Face
+from pipeline.photo import read_photo
+
+Capture = pytest.CaptureFixture[str]
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def refused(portrait: Path, tiny_file: Path, tmp_path: Path, capsys: Capture) -> Callable[..., str]:
+    """Run `photodrag edit PHOTO -o OUT ...`, expect an error of one line and nothing written."""
+
+    def run(*flags: str, photo: Path = portrait, output: Path | None = None) -> str:
+        out = output or tmp_path / "out.png"
+        before = hashlib.sha256(portrait.read_bytes()).digest()
+        there = sorted(tmp_path.rglob("*"))
+        argv = ["edit", str(photo), "-o", str(out), "--generator", str(tiny_file)]
+        assert main([*argv, "--device", "cpu", *flags]) == 1
+        said = [x for x in capsys.readouterr().err.splitlines() if "error" in x]
+        assert len(said) == 1
+        assert said[0].startswith("photodrag: error: ")
+        assert sorted(tmp_path.rglob("*")) == there
+        assert hashlib.sha256(portrait.read_bytes()).digest() == before
+        return said[0]
+
+    return run
+
+
+def test_no_face(refused: Run, tmp_path: Path) -> None:
+    flat = tmp_path / "flat.png"
+    Image.new("RGB", (300, 300), (90, 120, 60)).save(flat)
+    assert "no face found" in refused("--preset", "smile", photo=flat)
+
+
+def test_a_face_below_the_minimum_names_both_sizes(portrait: Path) -> None:
+    x, y = np.meshgrid(np.linspace(0, 20, 17), np.linspace(0, 20, 4))
+    face = Face(
+        box=(0.0, 0.0, 20.0, 20.0),
+        landmarks=np.stack([x.ravel(), y.ravel()], 1) + 100,
+        score=1.0,
+        index=3,
+    )
+    with pytest.raises(FaceError, match=rf"face 3 is too small.*at least {MIN_SQUARE:.0f}"):
+        cut_face(read_photo(portrait), face, 32)
+
+
+def test_face_out_of_range_lists_the_faces(refused: Run) -> None:
+    message = refused("--preset", "smile", "--face", "7")
+    assert "no face 7" in message
+    assert "1 face: 1 at (" in message
+
+
+def test_not_an_image(refused: Run, tmp_path: Path) -> None:
+    text = tmp_path / "notes.jpg"
+    text.write_text("no picture at all", "utf-8")
+    assert "notes.jpg" in refused("--preset", "smile", photo=text)
+
+
+def test_truncated_file(refused: Run, portrait: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.png"
+    short.write_bytes(portrait.read_bytes()[:20_000])
+    assert "short.png" in refused("--preset", "smile", photo=short)
+
+
+def test_decompression_bomb(refused: Run, tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (24_000, 24_000)).save(bomb)
+    assert "pixels" in refused("--preset", "smile", photo=bomb)
+
+
+def test_directory_instead_of_file(refused: Run, tmp_path: Path) -> None:
+    assert str(tmp_path) in refused("--preset", "smile", photo=tmp_path)
+
+
+def test_missing_file(refused: Run, tmp_path: Path) -> None:
+    assert "gone.png" in refused("--preset", "smile", photo=tmp_path / "gone.png")
+
+
+def test_output_in_no_folder(refused: Run, tmp_path: Path) -> None:
+    message = refused("--preset", "smile", output=tmp_path / "no" / "out.png")
+    assert "there is no folder" in message
+
+
+def test_output_is_a_folder(refused: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "folder.png"
+    folder.mkdir()
+    assert "is a folder" in refused("--preset", "smile", output=folder)
+
+
+def test_output_without_a_known_ending(refused: Run, tmp_path: Path) -> None:
+    assert "out.xyz" in refused("--preset", "smile", output=tmp_path / "out.xyz")
+
+
+def test_output_is_the_input(refused: Run, portrait: Path) -> None:
+    assert "--overwrite" in refused("--preset", "smile", output=portrait)
+
+
+def test_report_in_no_folder(refused: Run, tmp_path: Path) -> None:
+    assert "no folder" in refused("--preset", "smile", "--report", str(tmp_path / "no" / "r.json"))
+
+
+def test_handle_outside_the_crop(refused: Run) -> None:
+    message = refused("--drag", "500,500:490,490")
+    assert "handle 1 at (500, 500) lies outside the square of face 1" in message
+
+
+@pytest.mark.parametrize("drag", ["nan,110:230,120", "230,110:inf,120"])
+def test_points_that_are_no_places(refused: Run, drag: str) -> None:
+    assert "lies outside the square" in refused("--drag", drag)
+
+
+def test_handles_and_targets_that_differ_in_number(refused: Run, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({"handles": [[1, 2], [3, 4]], "targets": [[1, 2]]}), "utf-8")
+    message = refused("--spec", str(spec))
+    assert "needs one target per handle: got 2 handles and 1 targets" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{", "is no readable JSON"),
+        ("[]", "must hold one JSON object"),
+        ('{"handle": []}', "unknown key 'handle'"),
+        ('{"presets": ["smile"]}', '"presets" must be an object'),
+        ('{"presets": {"smile": "much"}}', "strength of preset smile must be a number"),
+        ('{"handles": [[1]], "targets": [[1]]}', "list of [x, y] pairs"),
+        ('{"region": 3}', "must be text"),
+    ],
+)
+def test_a_wrong_spec_file(refused: Run, tmp_path: Path, text: str, expected: str) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_text(text, "utf-8")
+    assert expected in refused("--spec", str(spec))
+
+
+def test_mask_of_another_size(refused: Run, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    Image.new("L", (64, 32), 255).save(mask)
+    message = refused("--preset", "smile", "--mask", str(mask))
+    assert "the mask is 64 x 32 pixels, the photo 512 x 512" in message
+
+
+def test_empty_mask(refused: Run, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    Image.new("L", (512, 512), 0).save(mask)
+    assert "the mask is empty" in refused("--preset", "smile", "--mask", str(mask))
+
+
+def test_mask_beside_the_face(refused: Run, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    picture = Image.new("L", (512, 512), 0)
+    picture.paste(255, (480, 480, 512, 512))
+    picture.save(mask)
+    assert "does not touch the face" in refused("--preset", "smile", "--mask", str(mask))
+
+
+def test_unreadable_mask(refused: Run, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(b"no picture")
+    assert "is no picture" in refused("--preset", "smile", "--mask", str(mask))
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [("grin", "unknown preset 'grin'"), ("smile=much", "must be"), ("smile=nan", "must be")],
+)
+def test_wrong_presets(refused: Run, preset: str, expected: str) -> None:
+    assert expected in refused("--preset", preset)
+
+
+def test_unknown_region(refused: Run) -> None:
+    assert "unknown region 'knee'" in refused("--preset", "smile", "--region", "knee")
+
+
+def test_nothing_asked(refused: Run) -> None:
+    assert "nothing to edit" in refused()
+
+
+def test_missing_weights(refused: Run) -> None:
+    assert "no weights called nobody" in refused("--preset", "smile", "--generator", "nobody")
+
+
+def test_weights_of_another_format(refused: Run, portrait: Path) -> None:
+    message = refused("--preset", "smile", "--generator", str(portrait))
+    assert "is not a .safetensors file" in message
+
+
+def test_session_of_another_photo(
+    refused: Run, portrait: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / "session"
+    align = ["align", str(portrait), "--session", str(folder), "--generator", str(tiny_file)]
+    assert main([*align, "--device", "cpu"]) == 0
+    capsys.readouterr()
+    other = tmp_path / "other.png"
+    with Image.open(portrait) as picture:
+        picture.point([min(v + 1, 255) for v in range(256)] * 3).save(other)
+    message = refused("--preset", "smile", "--session", str(folder), photo=other)
+    assert "is a session of another photo" in message
+
+
+def test_stages_out_of_order(
+    portrait: Path, tiny_file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    session = ["--session", str(tmp_path / "s"), "--device", "cpu"]
+    assert main(["invert", *session]) == 1
+    assert "holds no session" in capsys.readouterr().err
+    assert main(["align", str(portrait), *session, "--generator", str(tiny_file)]) == 0
+    assert main(["drag", *session, "--preset", "smile"]) == 1
+    assert "has no inversion: run photodrag invert" in capsys.readouterr().err
+    assert main(["composite", *session, "-o", str(tmp_path / "o.png")]) == 1
+    assert "has no edit yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["paint"],
+        ["edit"],
+        ["edit", "p.png", "-o", "o.png", "--drag", "1,2"],
+        ["edit", "p.png", "-o", "o.png", "--face", "two"],
+        ["edit", "p.png", "-o", "o.png", "--quality", "superb"],
+    ],
+)
+def test_wrong_usage_exits_with_2(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2
+
+
+def too_much() -> RuntimeError:
+    with pytest.raises(RuntimeError) as failed:
+        torch.empty(2**59, dtype=torch.uint8)
+    return failed.value
+
+
+@pytest.mark.parametrize(
+    "error", [too_much(), MemoryError(), torch.OutOfMemoryError("CUDA out of memory")]
+)
+def test_out_of_memory(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def starve(*_: object) -> commands.Outcome:
+        raise error
+
+    monkeypatch.setattr(commands, "weights_list", starve)
+    assert main(["weights", "list"]) == 1
+    assert capsys.readouterr().err.startswith("photodrag: error: out of memory: close")
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_: object) -> commands.Outcome:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(commands, "weights_list", stumble)
+    assert not is_out_of_memory(RuntimeError("shapes differ"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        main(["weights", "list"])

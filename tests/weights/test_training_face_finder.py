@@ -1,0 +1,186 @@
+"""The face finder's training, on drawn portraits: samples fit labels, runs repeat and resume."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from weights.errors import BrokenWeightsError, WeightsError
+from weights.face_finder import FaceDetector, LandmarkNetwork, load_face_finder
+from weights.training import face_finder as training
+from weights.training.augment_faces import (
+    BadPortraitsError,
+    Portraits,
+    faceless_sample,
+    landmark_sample,
+    mosaic,
+    read_portraits,
+)
+from weights.training.backgrounds import Backgrounds
+from weights.training.face_finder import TrainingOptions, TrainingStep, landmark_task, train
+
+OPTIONS = TrainingOptions(landmark_steps=3, detector_steps=2, batch=4, checkpoint_every=1)
+
+
+def drawn_face() -> np.ndarray:
+    """68 points of a schematic face in 256 px."""
+    t = np.linspace(0, np.pi, 17)
+    jaw = np.stack((128 - 70 * np.cos(t), 120 + 100 * np.sin(t)), 1)
+    brows = [(x, 95) for x in (70, 80, 90, 100, 110, 146, 156, 166, 176, 186)]
+    nose = [(128, y) for y in (115, 130, 145, 155)] + [(x, 165) for x in (112, 120, 128, 136, 144)]
+    eye = np.array([(-15, 0), (-6, -5), (6, -5), (15, 0), (6, 5), (-6, 5)])
+    turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    lips = np.stack((128 - 28 * np.cos(turn), 190 - 10 * np.sin(turn)), 1)
+    inner = lips[[0, 2, 3, 4, 6, 8, 9, 10]] * 0.6 + np.array([128, 190]) * 0.4
+    return np.concatenate(
+        (jaw, brows, nose, np.add(eye, (90, 115)), np.add(eye, (166, 115)), lips, inner)
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight drawn portraits: dots of 3 px on the landmarks."""
+    made = tmp_path_factory.mktemp("portraits")
+    rng = np.random.default_rng(0)
+    index: list[dict[str, object]] = []
+    for i in range(8):
+        points = drawn_face() + rng.normal(0, 3, 2)
+        picture = np.full((256, 256, 3), rng.integers(60, 200, 3), np.uint8)
+        for x, y in points:
+            cv2.circle(picture, (int(x), int(y)), 3, (255, 255, 255), -1)
+        cv2.imwrite(str(made / f"p{i}.jpg"), picture)
+        entry: dict[str, object] = {
+            "name": f"p{i}",
+            "kind": "gray" if i % 2 else "colour",
+            "split": "val" if i > 5 else "train",
+            "landmarks68": points.tolist(),
+            "landmarks_disagreement": 0.2 if i == 0 else 0.01,
+        }
+        index.append(entry)
+    (made / "index.json").write_text(json.dumps(index))
+    return made
+
+
+@pytest.fixture(scope="module")
+def portraits(folder: Path) -> Portraits:
+    return read_portraits(folder, "train")
+
+
+def test_portraits_with_doubtful_labels_are_left_out(portraits: Portraits) -> None:
+    assert len(portraits) == 5
+    assert portraits.pictures.shape == (5, 160, 160, 3)
+    assert portraits.gray.tolist() == [True, False, True, False, True]
+
+
+def test_landmarks_stay_on_their_dots(portraits: Portraits) -> None:
+    """Through mirror, turn, zoom and bend a label still marks a dot: brighter there than around."""
+    backgrounds = Backgrounds(portraits.pictures)
+    contrast: list[float] = []
+    for seed in range(60):
+        square, places = landmark_sample(np.random.default_rng(seed), portraits, backgrounds)
+        column, row = np.moveaxis((places[17:48] * 96).astype(int), -1, 0)
+        seen = (column >= 0) & (column < 96) & (row >= 0) & (row < 96)
+        contrast.append(float(square[row[seen], column[seen]].mean() - np.median(square)))
+    assert np.median(contrast) > 0.15
+
+
+def test_mosaic_marks_faces_between_the_sizes(portraits: Portraits) -> None:
+    backgrounds = Backgrounds(portraits.pictures)
+    marked = 0
+    for seed in range(20):
+        picture, heat, sizes, weight = mosaic(np.random.default_rng(seed), portraits, backgrounds)
+        assert picture.shape == (160, 160)
+        assert 0 <= picture.min() <= picture.max() <= 1
+        assert heat.shape == sizes.shape == weight.shape == (40, 40)
+        centres = heat > 0.8
+        marked += int(centres.sum())
+        assert (sizes[centres] > np.log(13)).all()
+        assert (sizes[centres] < np.log(43)).all()
+    assert marked > 10
+
+
+def test_faceless_squares_are_pictures(portraits: Portraits) -> None:
+    backgrounds = Backgrounds(portraits.pictures)
+    drawn = [faceless_sample(np.random.default_rng(s), portraits, backgrounds) for s in range(20)]
+    assert all(d.shape == (96, 96) and np.isfinite(d).all() for d in drawn)
+    assert len({d.tobytes() for d in drawn}) == 20
+
+
+def losses(
+    portraits: Portraits, checkpoint: Path, *, stop: int = 3
+) -> tuple[list[float], LandmarkNetwork]:
+    torch.manual_seed(0)
+    network = LandmarkNetwork()
+    done: list[TrainingStep] = []
+    for step in train(landmark_task(network, portraits, OPTIONS), OPTIONS, checkpoint):
+        done.append(step)
+        if len(done) == stop:
+            break
+    return [step.loss for step in done], network
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
+    portraits: Portraits, tmp_path: Path
+) -> None:
+    whole, network = losses(portraits, tmp_path / "whole.safetensors")
+    first, _ = losses(portraits, tmp_path / "cut.safetensors", stop=2)
+    rest, resumed = losses(portraits, tmp_path / "cut.safetensors")
+    assert first + rest == whole
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_checkpoint_of_another_network_is_refused(portraits: Portraits, tmp_path: Path) -> None:
+    losses(portraits, tmp_path / "c.safetensors", stop=1)
+    task = training.detector_task(FaceDetector(), portraits, OPTIONS)
+    with pytest.raises(BrokenWeightsError, match="remove it to start anew"):
+        next(train(task, OPTIONS, tmp_path / "c.safetensors"))
+
+
+def test_command_trains_measures_and_exports(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "finder.safetensors"
+    flags = ["--data", str(folder), "--out", str(out), "--threads", "1", "--batch", "4"]
+    flags += ["--landmark-steps", "2", "--detector-steps", "2", "--mosaics", "4"]
+    assert training.main(flags) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["landmark_error"] > 0
+    assert load_face_finder(out).landmarks.heat.weight.isfinite().all()
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (None, "No such file"),
+        ("[", "cannot train on"),
+        ("[]", "its index has no val portraits"),
+        ('[{"name": "a", "split": "val"}]', "landmarks_disagreement"),
+    ],
+)
+def test_bad_data_is_refused_in_one_line(
+    index: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if index is not None:
+        (tmp_path / "index.json").write_text(index)
+    flags = ["--data", str(tmp_path), "--out", str(tmp_path / "f.safetensors")]
+    assert training.main(flags) == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said in message
+
+
+def test_missing_picture_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text((folder / "index.json").read_text())
+    with pytest.raises(BadPortraitsError, match="p1 is not a square picture"):
+        read_portraits(tmp_path, "train")
+
+
+def test_options_that_cannot_train_are_refused() -> None:
+    with pytest.raises(WeightsError, match="at least 1"):
+        TrainingOptions(batch=0)
+    with pytest.raises(WeightsError, match="learning rate"):
+        TrainingOptions(learning_rate=float("nan"))

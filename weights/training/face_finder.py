@@ -1,0 +1,286 @@
+"""Train the built-in face finder: python -m weights.training.face_finder --data DIR --out FILE.
+
+Two networks one after the other: landmarks, then the detector. A step's samples follow from the
+seed and the step's number alone, so a run that was interrupted goes on from its checkpoint as if
+nothing had happened.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import safetensors
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from weights.errors import BrokenWeightsError, PhotodragError, WeightsError
+from weights.face_finder import (
+    FaceDetector,
+    LandmarkNetwork,
+    soft_argmax,
+)
+from weights.files import write_safetensors
+from weights.training.augment_faces import (
+    Portraits,
+    faceless_sample,
+    landmark_sample,
+    mosaic,
+    read_portraits,
+)
+from weights.training.backgrounds import Backgrounds
+from weights.training.measure_faces import held_out_figures
+
+_HEAT_SIGMA = 1.0
+_PLACE_WEIGHT = 50.0
+_FACELESS_SHARE = 0.25
+_WHAT = "face finder: detector and 68 landmarks, gray, any photo"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How long and how to train."""
+
+    landmark_steps: int = 2600
+    detector_steps: int = 1600
+    batch: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    """Share of the steps with a rising learning rate; after it a half cosine."""
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            WeightsError: one of them cannot be trained with.
+        """
+        if min(self.landmark_steps, self.detector_steps, self.batch, self.checkpoint_every) < 1:
+            raise WeightsError("steps, batch and checkpoint interval must be at least 1")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise WeightsError(f"learning rate must be positive: got {self.learning_rate}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """One network, where its batches come from and what it is to minimise."""
+
+    name: str
+    network: nn.Module
+    steps: int
+    draw: Callable[[np.random.Generator], tuple[Tensor, ...]]
+    loss: Callable[[tuple[Tensor, ...]], Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingStep:
+    """The state after one step."""
+
+    index: int
+    loss: float
+
+
+def landmark_task(network: LandmarkNetwork, portraits: Portraits, options: TrainingOptions) -> Task:
+    """Return the task of `LandmarkNetwork`: heat maps, places, and face or no face."""
+    backgrounds = Backgrounds(portraits.pictures)
+    faces = options.batch - int(options.batch * _FACELESS_SHARE)
+
+    def draw(rng: np.random.Generator) -> tuple[Tensor, ...]:
+        samples = [landmark_sample(rng, portraits, backgrounds) for _ in range(faces)]
+        squares = [square for square, _ in samples]
+        squares += [
+            faceless_sample(rng, portraits, backgrounds) for _ in range(options.batch - faces)
+        ]
+        places = np.stack([places for _, places in samples])
+        return torch.from_numpy(np.stack(squares))[:, None], torch.from_numpy(places)
+
+    def loss(batch: tuple[Tensor, ...]) -> Tensor:
+        squares, places = batch
+        heat, logit = network(squares)
+        heat = heat[: len(places)]
+        inside = ((places > 0) & (places < 1)).all(-1).float()
+        off = (soft_argmax(heat) - places).abs().sum(-1)
+        surprise = -(_gaussians(places, heat.shape[-1]) * heat.flatten(2).log_softmax(-1)).sum(-1)
+        is_face = (torch.arange(len(squares)) < len(places)).float()
+        placing = ((surprise + _PLACE_WEIGHT * off) * inside).sum() / inside.sum().clamp(min=1)
+        return placing + F.binary_cross_entropy_with_logits(logit, is_face)
+
+    return Task(
+        name="landmarks", network=network, steps=options.landmark_steps, draw=draw, loss=loss
+    )
+
+
+def detector_task(network: FaceDetector, portraits: Portraits, options: TrainingOptions) -> Task:
+    """Return the task of `FaceDetector`: focal loss (CenterNet, eq. 1) and log size."""
+    backgrounds = Backgrounds(portraits.pictures)
+
+    def draw(rng: np.random.Generator) -> tuple[Tensor, ...]:
+        drawn = [mosaic(rng, portraits, backgrounds) for _ in range(options.batch)]
+        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True))
+
+    def loss(batch: tuple[Tensor, ...]) -> Tensor:
+        picture, heat, sizes, weight = batch
+        logit, log_size = network(picture[:, None])
+        centre = heat > 0.8
+        hit = -F.logsigmoid(logit) * logit.sigmoid().neg().add(1) ** 2
+        miss = -F.logsigmoid(-logit) * logit.sigmoid() ** 2 * (1 - heat) ** 4
+        focal = (torch.where(centre, hit, miss) * weight).sum() / centre.sum().clamp(min=1)
+        sized = (heat > 0.3) & (sizes > 0)
+        size = ((log_size - sizes).abs() * sized).sum() / sized.sum().clamp(min=1)
+        return focal + size
+
+    return Task(
+        name="detector", network=network, steps=options.detector_steps, draw=draw, loss=loss
+    )
+
+
+def train(task: Task, options: TrainingOptions, checkpoint: Path) -> Iterator[TrainingStep]:
+    """Train a task's network in place, going on from `checkpoint` where there is one.
+
+    Raises:
+        BrokenWeightsError: the checkpoint is damaged or of another network.
+        WeightsError: the loss is no longer a number.
+    """
+    network = task.network.train().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
+    )
+    start = _resume(checkpoint, network, optimizer) if checkpoint.exists() else 0
+    for index in range(start, task.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = options.learning_rate * _schedule(index / task.steps, options.warmup)
+        batch = task.draw(np.random.default_rng([options.seed, index]))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = task.loss(batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        if not math.isfinite(loss.item()):
+            raise WeightsError(
+                f"{task.name}: loss is {loss.item()} at step {index}: lower the rate"
+            )
+        if (index + 1) % options.checkpoint_every == 0 or index + 1 == task.steps:
+            _save_checkpoint(checkpoint, network, optimizer, index + 1)
+        yield TrainingStep(index=index, loss=loss.item())
+    network.eval()
+
+
+def export(
+    path: Path, landmarks: LandmarkNetwork, detector: FaceDetector, figures: dict[str, float]
+) -> None:
+    """Write both networks: convolutions in half precision, the rest in float32."""
+    tensors = {
+        f"{name}.{key}": value.half() if value.ndim > 1 else value
+        for name, network in (("landmarks", landmarks), ("detector", detector))
+        for key, value in network.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_safetensors(path, tensors, {"what": _WHAT, "figures": json.dumps(figures)})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train, measure and export; return the exit code."""
+    parser = argparse.ArgumentParser(prog="weights.training.face_finder", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of aligned portraits")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    parser.add_argument("--limit", type=int, help="at most so many portraits per split")
+    parser.add_argument("--mosaics", type=int, default=96, help="held-out samples to measure with")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    defaults = TrainingOptions()
+    for field in dataclasses.fields(TrainingOptions):
+        value = getattr(defaults, field.name)
+        flag = "--" + field.name.replace("_", "-")
+        parser.add_argument(flag, type=type(value), default=value, help=f"default {value}")
+    chosen = vars(parser.parse_args(arguments))
+    names = [field.name for field in dataclasses.fields(TrainingOptions)]
+    try:
+        torch.set_num_threads(chosen["threads"])
+        cv2.setNumThreads(chosen["threads"])
+        options = TrainingOptions(**{name: chosen[name] for name in names})
+        figures = _train_both(
+            chosen["data"], chosen["out"], options, limit=chosen["limit"], mosaics=chosen["mosaics"]
+        )
+    except PhotodragError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+def _train_both(
+    data: Path, out: Path, options: TrainingOptions, *, limit: int | None, mosaics: int
+) -> dict[str, float]:
+    torch.manual_seed(options.seed)
+    landmarks, detector = LandmarkNetwork(), FaceDetector()
+    held_out = read_portraits(data, "val", limit=limit)
+    portraits = read_portraits(data, "train", limit=limit)
+    for task in (
+        landmark_task(landmarks, portraits, options),
+        detector_task(detector, portraits, options),
+    ):
+        checkpoint = out.with_suffix(f".{task.name}.training.safetensors")
+        with tqdm(
+            total=task.steps * options.batch, desc=task.name, unit="img", mininterval=5
+        ) as bar:
+            for step in train(task, options, checkpoint):
+                bar.update((step.index + 1) * options.batch - bar.n)
+                bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
+    figures = held_out_figures(landmarks, detector, held_out, mosaics=mosaics)
+    export(out, landmarks, detector, figures)
+    return figures
+
+
+def _gaussians(places: Tensor, cells: int) -> Tensor:
+    """Return the heat maps wanted, [N, K, 2] in [0, 1] -> [N, K, cells * cells], sums of 1."""
+    grid = torch.arange(cells) + 0.5
+    x, y = (-((places[..., None] * cells - grid[:, None].T) ** 2) / (2 * _HEAT_SIGMA**2)).unbind(-2)
+    return (y[..., :, None] + x[..., None, :]).flatten(2).softmax(-1)
+
+
+def _schedule(progress: float, warmup: float) -> float:
+    if progress < warmup:
+        return (progress + 1e-3) / (warmup + 1e-3)
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) + 1e-3
+
+
+def _save_checkpoint(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int
+) -> None:
+    tensors = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": v.contiguous() for k, v in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_safetensors(path, tensors, {"step": str(step)})
+
+
+def _resume(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    try:
+        tensors = load_file(path)
+        with safetensors.safe_open(path, framework="pt") as file:
+            step = int((file.metadata() or {})["step"])
+        own = {k: v for k, v in tensors.items() if k.startswith("network.")}
+        network.load_state_dict({k.removeprefix("network."): v for k, v in own.items()})
+    except (safetensors.SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        raise BrokenWeightsError(f"cannot go on from {path}: remove it to start anew") from error
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    return step
+
+
+if __name__ == "__main__":
+    sys.exit(main())
