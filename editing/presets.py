@@ -104,13 +104,14 @@ class _Preset:
 
 _SMILE_ANCHORS = (*_NOSE, *_EYE_CORNERS)
 _BROWS = _Preset(move=_raise_brows, anchors=_EYE_CORNERS, regions=("brows", "eyes"))
-_EYES = _Preset(move=_open_eyes, anchors=_EYE_CORNERS, regions=("eyes", "brows"))
+# The corners lie within a feature cell of the lids: holding them would hold the lids.
+_EYES = _Preset(move=_open_eyes, anchors=(27, 30), regions=("eyes", "brows"))
 _MOUTH = _Preset(move=_open_mouth, anchors=_NOSE, regions=("mouth", "jaw"))
 
 PRESETS: Mapping[str, _Preset] = {
     "smile": _Preset(move=_smile, anchors=_SMILE_ANCHORS, regions=("mouth", "jaw")),
     "open-eyes": _EYES,
-    "close-eyes": _Preset(move=_open_eyes, anchors=_EYE_CORNERS, regions=_EYES.regions, sign=-1),
+    "close-eyes": _Preset(move=_open_eyes, anchors=_EYES.anchors, regions=_EYES.regions, sign=-1),
     "open-mouth": _MOUTH,
     "close-mouth": _Preset(move=_open_mouth, anchors=_NOSE, regions=_MOUTH.regions, sign=-1),
     "raise-brows": _BROWS,
@@ -265,10 +266,10 @@ def _drag(
     """Displacements `[68, 2]` in face units as a drag, without landmarks beyond the crop."""
     points = check_landmarks(landmarks)
     frame = FaceFrame.of(points)
-    still = (np.abs(moved) <= STILL).all(axis=1)
+    still: npt.NDArray[np.bool_] = np.asarray((np.abs(moved) <= STILL).all(axis=1))
     kept = sorted(set(anchors) & set(np.flatnonzero(still).tolist()))
     chosen = [] if bool(still.all()) else [*np.flatnonzero(~still).tolist(), *kept]
-    inside = ((points >= 0) & (points <= resolution)).all(axis=1)
+    inside = np.asarray(((points >= 0) & (points <= resolution)).all(axis=1))
     chosen = [k for k in chosen if inside[k]]
     handles = torch.from_numpy(points[chosen]).float()
     shift = torch.from_numpy(np.where(still[:, None], 0, moved @ frame.axes * frame.scale)[chosen])

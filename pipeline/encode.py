@@ -117,9 +117,6 @@ def encode_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
         compression = None  # libtiff, which compresses, cannot write EXIF's own directories
     options: dict[str, object] = {"compression": compression}
     exif = load_exif(metadata.exif or b"")
-    for directory in EXIF_DIRECTORIES:
-        if content := exif.get_ifd(directory):
-            exif[directory] = content
     if picture.metadata.xmp:
         exif[ExifTags.Base.XMLPacket] = picture.metadata.xmp
     return _save(picture.image(), "TIFF", metadata, exif=exif, **options), picture.notes

@@ -146,9 +146,11 @@ class LandmarkNetwork(nn.Module):
     def locate(self, image: Tensor, squares: Tensor) -> Landmarks:
         """Place the landmarks of the faces that stand in `squares`; differentiable.
 
+        The square of a face whose landmarks are roughly known is `face_square(landmarks)`.
+
         Args:
             image: [1, 3 or 1, H, W] in [0, 1]; the squares are cut from it with anti-aliasing.
-            squares: [N, 4].
+            squares: [N, 4], of similar sides: the smallest sets the anti-aliasing of all.
 
         Raises:
             ValueError: the shapes are not those.

@@ -1,4 +1,4 @@
-"""Every mistake of a user, through the real command line: one line, exit code 1, input untouched."""
+"""Every mistake of a user, through the real command line: one line, exit code 1, no file."""
 
 import hashlib
 import json

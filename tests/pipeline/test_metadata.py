@@ -34,7 +34,8 @@ def exif() -> Image.Exif:
 
 
 def carried(suffix: str) -> dict[str, Any]:
-    return {"exif": exif(), "icc_profile": PROFILE, "dpi": (300, 300)} | (
+    # Bytes, since Pillow's TIFF writer skips directories that were only asked for, not loaded.
+    return {"exif": exif().tobytes(), "icc_profile": PROFILE, "dpi": (300, 300)} | (
         {"xmp": PACKET} if suffix in ("jpg", "webp") else {}
     )
 

@@ -94,6 +94,9 @@ def main(argv: list[str] | None = None) -> None:
     fit_mapping(
         generator.mapping, latents, z_dim=config.z_dim, steps=arguments.steps, seed=arguments.seed
     )
+    for block in generator.synthesis.blocks():
+        for _, layer in block.layers():
+            layer.noise_strength.data.zero_()
     what = WHAT.format(config.resolution)
     save_generator(arguments.out / f"{arguments.name}.safetensors", generator, what=what)
     encoder_path = arguments.out / f"{arguments.name}-encoder.safetensors"

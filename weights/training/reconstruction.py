@@ -45,11 +45,14 @@ class ReconstructionOptions:
         floor: share of the learning rate left at the end of its cosine decay.
         latent_noise: standard deviation of the noise added to the latents.
         keep_offsets: probability that a sample uses the encoder's per-layer offsets.
+        noise_until: images after which the noise inputs are switched off, and their strength set to
+            zero in what is shipped: they sharpen hair early, but their texture stays in place when
+            a part of the face moves.
         averaging: decay per step of the parameters' moving average, which is what is shipped.
         seed: of everything random.
     """
 
-    stages: tuple[tuple[int, int], ...] = ((64, 60_000), (128, 130_000))
+    stages: tuple[tuple[int, int], ...] = ((64, 60_000), (128, 160_000))
     batch: int = 8
     learning_rate: float = 4e-3
     encoder_share: float = 1 / 6
@@ -57,6 +60,7 @@ class ReconstructionOptions:
     floor: float = 0.05
     latent_noise: float = 0.05
     keep_offsets: float = 0.5
+    noise_until: int = 84_000
     averaging: float = 0.998
     seed: int = 1
 
@@ -184,7 +188,8 @@ def train_step(
     kept = (torch.rand(len(images), 1, 1, generator=rng) < options.keep_offsets).float()
     latents = base[:, None] + offsets * kept
     latents = latents + options.latent_noise * torch.randn(latents.shape, generator=rng)
-    output = networks.generator.synthesize(latents, until=side, noise="random").image
+    noise = "random" if seen < options.noise_until else "none"
+    output = networks.generator.synthesize(latents, until=side, noise=noise).image
     if output is None:
         raise WeightsError("the generator drew no image")
     target = (
