@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.demo import PHOTO, REQUEST, astronaut
-from pipeline.edit import Watch, choose_face, compose, cut_face, detect, drag_face, invert_face
+from pipeline.edit import Watch, compose, drag_face, invert_face
 from pipeline.models import Models
+from pipeline.subject import choose_face, cut_face, detect
 
 BENCHES = ("edit", "invert", "drag")
 BENCHED_QUALITIES = ("fast", "balanced")

@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from pipeline import commands
+from pipeline.arguments import parse_drag
 from pipeline.bench import BENCHES
 from pipeline.commands import Console, Outcome
 from pipeline.faces import FINDERS
@@ -107,7 +108,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_request(sub)
     _add_networks(sub)
     _add_effort(sub)
-    sub.add_argument("--session", type=Path, metavar="DIR", help="keep and reuse the stages here")
+    sub.add_argument(
+        "--session", type=Path, metavar="DIR",
+        help="keep the stages here and use them again; nothing is kept without",
+    )  # fmt: skip
     sub.add_argument("--frames", type=Path, metavar="GIF|DIR", help="save the drag as pictures")
     sub.add_argument("--report", type=Path, metavar="JSON", help="write everything measured")
 
@@ -163,7 +167,7 @@ def _add_output(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_overwrite(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--overwrite", action="store_true", help="the output may replace a file")
+    sub.add_argument("--overwrite", action="store_true", help="results may replace files")
 
 
 def _add_session(sub: argparse.ArgumentParser) -> None:
@@ -171,13 +175,16 @@ def _add_session(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_face(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--face", type=int, metavar="N", help="its number; default the largest")
+    sub.add_argument(
+        "--face", type=int, metavar="N",
+        help="its number; default the one the drags lie on, or the largest",
+    )  # fmt: skip
 
 
 def _add_request(sub: argparse.ArgumentParser) -> None:
     asked = sub.add_argument_group("the edit, in photo pixels; parts add up")
     asked.add_argument(
-        "--drag", action="append", default=[], metavar="X,Y:X,Y", type=commands.parse_drag,
+        "--drag", action="append", default=[], metavar="X,Y:X,Y", type=parse_drag,
         help="move a point to another place; may be repeated",
     )  # fmt: skip
     asked.add_argument(
@@ -187,7 +194,9 @@ def _add_request(sub: argparse.ArgumentParser) -> None:
     asked.add_argument(
         "--expression-from", metavar="PHOTO[:N]", help="take the expression of another face"
     )
-    asked.add_argument("--spec", type=Path, metavar="JSON", help="read the edit from a file")
+    asked.add_argument(
+        "--spec", type=Path, metavar="JSON", help="read the edit from a file; a report is one"
+    )
     asked.add_argument(
         "--mask", type=Path, metavar="FILE", help="white where the photo may change, at its size"
     )

@@ -27,12 +27,12 @@ def to_rgb(pixels: Pixels, mode: Mode, palette: NDArray[np.uint8] | None) -> NDA
     if mode == "P" and palette is not None:
         return (palette[:, :3].astype(np.float32) * np.float32(1 / 255))[pixels]
     if mode == "CMYK":
-        ink = pixels.astype(np.float32) * unit
+        ink = np.multiply(pixels, unit, dtype=np.float32)
         return (1 - ink[..., :3]) * (1 - ink[..., 3:])
     if mode in ("L", "LA"):
         gray = pixels if mode == "L" else pixels[..., 0]
-        return np.repeat(gray.astype(np.float32)[..., None] * unit, 3, axis=2)
-    return pixels[..., :3].astype(np.float32) * unit
+        return np.repeat(np.multiply(gray, unit, dtype=np.float32)[..., None], 3, axis=2)
+    return np.multiply(pixels[..., :3], unit, dtype=np.float32)
 
 
 def from_rgb(

@@ -1,9 +1,8 @@
 """What each command does: from parsed arguments to an `Outcome`; nothing is printed here."""
 
 import argparse
-import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -11,40 +10,32 @@ import numpy as np
 from PIL import Image
 
 from editing.presets import PRESETS as PRESET_TABLE
-from editing.presets import parse_preset
 from editing.regions import REGIONS as REGION_TABLE
 from inversion.invert import QUALITIES as QUALITY_TABLE
 from pipeline import bench as benches
 from pipeline import demo as demonstration
+from pipeline.arguments import check_outputs, parse_request
 from pipeline.composite import composite as carry_over
 from pipeline.edit import (
     SessionPlace,
     Watch,
     check_request,
-    choose_face,
-    cut_face,
-    describe_faces,
-    detect,
     drag_face,
     edit_photo,
     invert_face,
     open_for,
     restrict,
 )
-from pipeline.errors import OutputError, SessionError
+from pipeline.errors import SessionError
 from pipeline.faces import Face, find_faces
 from pipeline.frames import compose_frames, save_frames
 from pipeline.models import Models, choose_device, load_models
 from pipeline.photo import Photo, check_output, read_photo, save_photo
 from pipeline.report import describe_edit, list_faces
-from pipeline.request import EditRequest, Point, read_mask, read_request
 from pipeline.session import Json, Session, open_session, write_atomically, write_json
-from pipeline.stored import (
-    keep_edit,
-    recall_crop,
-    recall_edit,
-    recall_inversion,
-)
+from pipeline.stored import keep_edit, recall_crop, recall_edit, recall_inversion
+from pipeline.subject import choose_face, cut_face, describe_faces, detect
+from weights.perceptual import TRUNK_VARIABLE
 from weights.store import builtin_models
 
 PRESETS, REGIONS, QUALITIES = tuple(PRESET_TABLE), tuple(REGION_TABLE), tuple(QUALITY_TABLE)
@@ -74,7 +65,8 @@ def faces(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG00
     found = find_faces(photo.rgb(), finder=args.finder, device=choose_device(args.device))
     if args.output is not None:
         picture = draw_faces(photo, found)
-        write_atomically(args.output, lambda path: picture.save(path, format="PNG"))
+        kind = Image.registered_extensions()[args.output.suffix.lower()]
+        write_atomically(args.output, lambda path: picture.save(path, format=kind))
     lines = [describe_faces(found) if found else "no face found"]
     lines += [
         f"{face.index}: box {', '.join(f'{x:.0f}' for x in face.box)}; score {face.score:.2f}"
@@ -85,10 +77,9 @@ def faces(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG00
 
 def edit(args: argparse.Namespace, console: Console) -> Outcome:
     """Take the whole way from photo to photo."""
-    for path in (args.report, args.frames):
-        check_folder(path)
-    photo, request = read_photo(args.photo), parse_request(args)
-    check_output(args.output, source=args.photo, overwrite=args.overwrite)
+    photo = read_photo(args.photo)
+    check_outputs(args)
+    request = parse_request(args)
     check_request(photo, request)
     models = load(args, console)
     done = edit_photo(
@@ -102,13 +93,10 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
         watch=console.watch,
     )
     if args.face is None and len(done.faces) > 1:
-        console.say(f"edited face {done.face.index}, the largest of {describe_faces(done.faces)}")
-    lost = save_photo(
-        done.photo, args.output, edited=done.edited is not None, overwrite=args.overwrite
-    )
-    notes = (*done.photo.notes, *lost)
-    for note in notes:
-        console.say(note)
+        console.say(
+            f"edited face {done.face.index} of {describe_faces(done.faces)}; --face chooses another"
+        )
+    notes = save(done.photo, args, console, changed=done.changed_pixels)
     if args.frames is not None:
         save_frames(args.frames, compose_frames(photo, done), done)
     report = describe_edit(done, models, quality=args.quality, seed=args.seed, notes=notes)
@@ -116,9 +104,8 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
         write_atomically(args.report, lambda path: write_json(path, report))
     if done.edited is None:
         return Outcome(text=f"{args.output}: the edit moves nothing; same pixels", record=report)
-    changed = done.edited.composite.report.changed_pixels
     text = (
-        f"{args.output}: face {done.face.index}, {changed} pixels changed, "
+        f"{args.output}: face {done.face.index}, {done.changed_pixels} pixels changed, "
         f"drag {done.edited.result.stopped} after {done.edited.result.steps} steps, "
         f"{done.seconds:.0f} s"
     )
@@ -127,7 +114,7 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
 
 def align(args: argparse.Namespace, console: Console) -> Outcome:
     """Find, align and keep a face."""
-    photo, models = read_photo(args.photo), load(args, console)
+    photo, models = read_photo(args.photo), load(args, console, inverts=False)
     found = detect(photo, models)
     face = choose_face(found, args.face)
     crop = cut_face(photo, face, models.generator.config.resolution)
@@ -139,7 +126,7 @@ def align(args: argparse.Namespace, console: Console) -> Outcome:
 
 def invert(args: argparse.Namespace, console: Console) -> Outcome:
     """Invert the session's face, unless that was done."""
-    session, photo, models = _reopen(args, console)
+    session, photo, models = _reopen(args, console, inverts=True)
     face, alignment = recall_crop(session)
     crop = cut_face(photo, face, alignment.resolution)
     settings = session.settings
@@ -167,7 +154,7 @@ def drag(args: argparse.Namespace, console: Console) -> Outcome:
             f"{args.session} has no inversion: run photodrag invert --session {args.session} first"
         )
     result, _ = drag_face(inversion, spec, console.watch)
-    number = max(keep_edit(session, spec, result, request.mask).edits)
+    number = max(keep_edit(session, request, spec, result).edits)
     text = f"{args.session}: edit {number}, {result.stopped} after {result.steps} steps"
     return Outcome(text=text, record={"edit": number, "stopped": result.stopped})
 
@@ -197,7 +184,7 @@ def composite(args: argparse.Namespace, console: Console) -> Outcome:
         stored.mask,
     )
     changed = composed.report.changed_pixels
-    save_photo(composed.photo, args.output, edited=changed > 0, overwrite=args.overwrite)
+    save(composed.photo, args, console, changed=changed)
     text = f"{args.output}: edit {stored.number}, {changed} pixels changed"
     return Outcome(text=text, record={"edit": stored.number, **asdict(composed.report)})
 
@@ -222,50 +209,26 @@ def bench(args: argparse.Namespace, console: Console) -> Outcome:
     return Outcome(text=benches.to_table(rows), record={"bench": [asdict(row) for row in rows]})
 
 
-def load(args: argparse.Namespace, console: Console) -> Models:
-    """Load the networks and say which substitute is in use."""
+def load(args: argparse.Namespace, console: Console, *, inverts: bool = True) -> Models:
+    """Load the networks; where they are to invert, say which substitute is in use."""
     models = load_models(args.generator, device=args.device, finder=args.finder)
-    if models.perceptual.name == "builtin":
-        console.say("no LPIPS trunk on this machine: using the built-in perceptual distance")
+    if inverts and models.perceptual.name == "builtin":
+        console.say(
+            "LPIPS has no trunk on this machine, so the built-in perceptual distance is used "
+            f"({TRUNK_VARIABLE} can name the trunk's file)"
+        )
     return models
 
 
-def parse_drag(text: str) -> tuple[Point, Point]:
-    """Read `X,Y:X,Y`; anything else is wrong usage."""
-    try:
-        handle, target = text.split(":")
-        (hx, hy), (tx, ty) = handle.split(","), target.split(",")
-        return (float(hx), float(hy)), (float(tx), float(ty))
-    except ValueError:
-        message = f"{text!r} is not X,Y:X,Y, such as 310,402:318,396"
-        raise argparse.ArgumentTypeError(message) from None
-
-
-def parse_request(args: argparse.Namespace) -> EditRequest:
-    """Collect the edit from its flags and its file."""
-    start = read_request(args.spec) if args.spec is not None else EditRequest()
-    return replace(
-        start,
-        drags=(*start.drags, *args.drag),
-        presets=(*start.presets, *(parse_preset(text) for text in args.preset)),
-        expression=_read_expression(args) if args.expression_from else None,
-        mask=read_mask(args.mask) if args.mask is not None else start.mask,
-        region=args.region or start.region,
-    )
-
-
-def check_folder(path: Path | None) -> None:
-    """Refuse a path whose folder is missing or cannot be written.
-
-    Raises:
-        OutputError: So it is.
-    """
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}: the folder {path.parent} is not writable")
+def save(
+    photo: Photo, args: argparse.Namespace, console: Console, *, changed: int
+) -> tuple[str, ...]:
+    """Save the result, and say and return what had to be converted on the way."""
+    lost = save_photo(photo, args.output, edited=changed > 0, overwrite=args.overwrite)
+    notes = (*photo.notes, *lost)
+    for note in notes:
+        console.say(note)
+    return notes
 
 
 def draw_faces(photo: Photo, found: list[Face]) -> Image.Image:
@@ -282,16 +245,9 @@ def draw_faces(photo: Photo, found: list[Face]) -> Image.Image:
     return Image.fromarray(canvas)
 
 
-def _read_expression(args: argparse.Namespace) -> np.ndarray:
-    text: str = args.expression_from
-    path, colon, number = text.rpartition(":")
-    numbered = bool(colon) and number.isdigit() and not Path(text).exists()
-    photo = read_photo(Path(path if numbered else text))
-    found = find_faces(photo.rgb(), finder=args.finder, device=choose_device(args.device))
-    return choose_face(found, int(number) if numbered else None).landmarks
-
-
-def _reopen(args: argparse.Namespace, console: Console) -> tuple[Session, Photo, Models]:
+def _reopen(
+    args: argparse.Namespace, console: Console, *, inverts: bool = False
+) -> tuple[Session, Photo, Models]:
     session = open_session(args.session)
     args.generator = session.settings.generator
     photo = read_photo(Path(session.photo))
@@ -299,7 +255,7 @@ def _reopen(args: argparse.Namespace, console: Console) -> tuple[Session, Photo,
         raise SessionError(
             f"{session.photo} has changed since {args.session} began: start another session"
         )
-    models = load(args, console)
+    models = load(args, console, inverts=inverts)
     if models.sha256 != session.settings.generator_sha256:
         raise SessionError(
             f"the generator {args.generator} has changed since {args.session} began: "

@@ -14,18 +14,16 @@ from editing.engine import EditResult, EditStep, finish_edit
 from editing.spec import DragSpec
 from inversion.invert import QUALITIES, InversionOptions, invert
 from inversion.types import Inversion
-from pipeline.align import FaceCrop, align, crop_face
+from pipeline.align import FaceCrop
 from pipeline.composite import Composite, composite
-from pipeline.errors import FaceError, PipelineError, RequestError
-from pipeline.faces import Face, find_faces
+from pipeline.errors import PipelineError, RequestError
+from pipeline.faces import Face
 from pipeline.models import Models
 from pipeline.photo import Photo
 from pipeline.request import EditRequest, check_mask
 from pipeline.session import Session, Settings, begin_session, open_session
 from pipeline.stored import keep_crop, keep_edit, keep_inversion, recall_inversion
-
-MIN_SQUARE = 64.0
-"""Side of the smallest face's square that is edited, in photo pixels."""
+from pipeline.subject import choose_face, cut_face, detect
 
 Step = TypeVar("Step")
 
@@ -75,6 +73,7 @@ class EditedPhoto:
     """The end of the way.
 
     Attributes:
+        request: What was asked for.
         photo: The edited photo; the very same one where the edit moves nothing.
         faces: All faces, left to right.
         face: The one that was edited.
@@ -84,6 +83,7 @@ class EditedPhoto:
         seconds: Of everything.
     """
 
+    request: EditRequest
     photo: Photo
     faces: tuple[Face, ...]
     face: Face
@@ -91,6 +91,11 @@ class EditedPhoto:
     spec: DragSpec
     edited: Edited | None
     seconds: float
+
+    @property
+    def changed_pixels(self) -> int:
+        """Number of photo pixels that may differ from the input."""
+        return self.edited.composite.report.changed_pixels if self.edited else 0
 
 
 def edit_photo(
@@ -110,7 +115,8 @@ def edit_photo(
         photo: Not modified.
         edit: What to do, in photo pixels.
         models: From `load_models`.
-        face: Its number from 1, left to right; None takes the largest.
+        face: Its number from 1, left to right; None takes the one that the edit's handles lie on,
+            or the largest.
         quality: A name in `inversion.invert.QUALITIES`.
         seed: Of all randomness.
         session: Where to keep the stages; an inversion found there is used again.
@@ -122,7 +128,7 @@ def edit_photo(
     start = time.perf_counter()
     check_request(photo, edit)
     faces = detect(photo, models)
-    chosen = choose_face(faces, face)
+    chosen = choose_face(faces, face, edit)
     crop = cut_face(photo, chosen, models.generator.config.resolution)
     spec = edit.to_spec(chosen, crop.alignment)
     edited = None
@@ -135,8 +141,9 @@ def edit_photo(
             inversion=inversion, inverted=inverted, result=result, steps=steps, composite=composed
         )
         if kept is not None:
-            keep_edit(open_session(kept.folder), spec, result, edit.mask)
+            keep_edit(open_session(kept.folder), edit, spec, result)
     return EditedPhoto(
+        request=edit,
         photo=edited.composite.photo if edited else photo,
         faces=faces,
         face=chosen,
@@ -157,53 +164,6 @@ def check_request(photo: Photo, edit: EditRequest) -> None:
         raise RequestError("nothing to edit: give a drag, a preset or an expression")
     if edit.mask is not None:
         check_mask(edit.mask, photo.width, photo.height)
-
-
-def detect(photo: Photo, models: Models) -> tuple[Face, ...]:
-    """Find the photo's faces, left to right, with the finder of this run."""
-    return tuple(find_faces(photo.rgb(), finder=models.finder, device=models.device))
-
-
-def choose_face(faces: Sequence[Face], number: int | None) -> Face:
-    """Take a face by its number, or the largest.
-
-    Raises:
-        FaceError: There is none, or none of that number.
-    """
-    if not faces:
-        raise FaceError("no face found: try a photo in which a face is upright and not tiny")
-    if number is None:
-        return max(faces, key=lambda face: face.box[3] - face.box[1])
-    for face in faces:
-        if face.index == number:
-            return face
-    raise FaceError(f"there is no face {number}: the photo has {describe_faces(faces)}")
-
-
-def describe_faces(faces: Sequence[Face]) -> str:
-    """List faces in half a line: number and place."""
-    places = (
-        f"{f.index} at ({(f.box[0] + f.box[2]) / 2:.0f}, {(f.box[1] + f.box[3]) / 2:.0f})"
-        for f in faces[:12]
-    )
-    more = ", ..." if len(faces) > 12 else ""
-    noun = "face" if len(faces) == 1 else "faces"
-    return f"{len(faces)} {noun}: {', '.join(places)}{more}"
-
-
-def cut_face(photo: Photo, face: Face, resolution: int) -> FaceCrop:
-    """Align a face and cut it out.
-
-    Raises:
-        FaceError: It is smaller than the working minimum.
-    """
-    alignment = align(face.landmarks, resolution)
-    if alignment.size < MIN_SQUARE:
-        raise FaceError(
-            f"face {face.index} is too small to edit: its square is {alignment.size:.0f} pixels "
-            f"wide, at least {MIN_SQUARE:.0f} are needed; take a larger version of the photo"
-        )
-    return crop_face(photo.rgb(), alignment)
 
 
 def quality_options(quality: str) -> InversionOptions:
@@ -286,8 +246,11 @@ def restrict(photo: Photo, composed: Composite, mask: NDArray[np.bool_] | None) 
     if mask is None:
         return composed
     kept = composed.changed & mask
-    restored = photo.with_rgb(composed.photo.rgb(), kept)
+    pixels = photo.pixels.copy()
+    pixels[kept] = composed.photo.pixels[kept]
+    pixels.setflags(write=False)
     report = replace(composed.report, changed_pixels=int(kept.sum()))
+    restored = replace(composed.photo, pixels=pixels)
     return replace(composed, photo=restored, changed=kept, report=report)
 
 

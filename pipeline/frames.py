@@ -1,13 +1,14 @@
 """The drag as moving pictures: some of its steps, each composed into the photo."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pipeline.composite import composite
-from pipeline.edit import EditedPhoto
+from pipeline.edit import EditedPhoto, restrict
 from pipeline.photo import Photo
 from pipeline.session import write_atomically
 
@@ -22,9 +23,10 @@ def compose_frames(photo: Photo, done: EditedPhoto) -> Iterator[Photo]:
         return
     subject, steps = done.edited.inversion, done.edited.steps
     before = subject.render()
-    picked = np.unique(np.linspace(1, len(steps) - 1, min(MOST_FRAMES, len(steps) - 1)).astype(int))
+    last = len(steps) - 1
+    picked = np.unique(np.linspace(1, last, min(MOST_FRAMES, last)).astype(int))
     for k in picked[:-1]:
-        yield composite(
+        composed = composite(
             photo,
             done.crop.alignment,
             before,
@@ -32,7 +34,8 @@ def compose_frames(photo: Photo, done: EditedPhoto) -> Iterator[Photo]:
             done.spec.mask,
             handles=done.spec.handles,
             finals=steps[k].points,
-        ).photo
+        )
+        yield restrict(photo, composed, done.request.mask).photo
     yield done.photo
 
 
@@ -42,14 +45,15 @@ def save_frames(path: Path, frames: Iterable[Photo], done: EditedPhoto) -> int:
     Returns:
         The number of frames.
     """
-    pictures = (_picture(frame) for frame in frames)
     if path.suffix.lower() != ".gif":
         count = 0
-        for count, picture in enumerate(pictures, start=1):
-            write_atomically(path / f"{count:04d}.png", picture.save)
+        for count, frame in enumerate(frames, start=1):
+            write_atomically(path / f"{count:04d}.png", _picture(frame).save)
         return count
-    window = done.crop.alignment.window(done.photo.width, done.photo.height)
-    shots = [_thumbnail(picture.crop(window)) for picture in pictures]
+    x0, y0, x1, y1 = done.crop.alignment.window(done.photo.width, done.photo.height)
+    shots = [
+        _thumbnail(_picture(replace(frame, pixels=frame.pixels[y0:y1, x0:x1]))) for frame in frames
+    ]
 
     def write(half: Path) -> None:
         shots[0].save(

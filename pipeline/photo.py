@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-import importlib.metadata
 import io
 import os
 import shutil
@@ -28,6 +27,7 @@ from pipeline.errors import (
     PhotoTooLargeError,
 )
 from pipeline.metadata import PNG_SIGNATURE, Metadata, read_metadata
+from pipeline.version import VERSION
 
 MAX_PIXELS: Final = 178_000_000
 """Largest photo read by default; Pillow itself opens none that is much larger."""
@@ -245,10 +245,7 @@ def save_photo(
 
 def software() -> str:
     """Return the name and version under which edited files are signed."""
-    try:
-        return f"photodrag {importlib.metadata.version('photodrag')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "photodrag"
+    return f"photodrag {VERSION}"
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -20,6 +20,7 @@ def describe_edit(
         "photodrag": VERSION,
         "faces": [face_json(face) for face in done.faces],
         "face": done.face.index,
+        "request": done.request.to_json(),
         "alignment": asdict(done.crop.alignment),
         "generator": {"name": models.generator_name, "sha256": models.sha256},
         "device": str(models.device),

@@ -1,12 +1,9 @@
 """What the user asks for, in photo pixels, and its translation into a drag of the crop."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,7 +11,7 @@ from torch import Tensor
 
 from editing.presets import PresetStrength, combine_presets, expression_from
 from editing.regions import region_mask
-from editing.spec import DragSpec, points_tensor
+from editing.spec import DragSpec
 from pipeline.align import Alignment, crop_face
 from pipeline.errors import RequestError
 from pipeline.faces import Face
@@ -22,6 +19,8 @@ from pipeline.faces import Face
 Point = tuple[float, float]
 Mask = NDArray[np.bool_]
 EVERYTHING = "all"
+FREE_REGION = "face"
+"""What points may change unless a region is named."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +32,7 @@ class EditRequest:
         presets: Named expressions, each with a strength.
         expression: [68, 2] landmarks of a face whose expression to take, in its photo's pixels.
         mask: [H, W] of the photo, True = may change; None leaves that to region and presets.
+        mask_file: Where the mask was read.
         region: A region of the face that may change, or "all" for the whole crop.
     """
 
@@ -40,6 +40,7 @@ class EditRequest:
     presets: tuple[PresetStrength, ...] = ()
     expression: NDArray[np.float64] | None = None
     mask: Mask | None = None
+    mask_file: Path | None = None
     region: str | None = None
 
     @property
@@ -51,7 +52,7 @@ class EditRequest:
         """Translate into crop pixels.
 
         Raises:
-            RequestError: A point lies outside the face's square.
+            RequestError: A point lies outside the face's square, or outside what may change.
             EditingError: An unknown preset or region, an empty mask, points that are no places.
         """
         landmarks = alignment.to_crop(face.landmarks)
@@ -59,19 +60,70 @@ class EditRequest:
         parts = [combine_presets(self.presets, landmarks, resolution=side)]
         if self.expression is not None:
             parts.append(expression_from(landmarks, self.expression, resolution=side))
-        region = self.region
         if self.drags:
             parts.append(self._free_drag(face, alignment))
-            region = region or "face"
-        allowed = [part.mask for part in parts if part.mask is not None]
-        if region is not None and region != EVERYTHING:
-            explicit = region_mask(landmarks, [region], resolution=side)
-            allowed = [explicit] if self.region else [*allowed, explicit]
+        whole = _join(parts, side)
+        movable = self._movable(parts, landmarks, alignment)
+        if movable is None:
+            return whole
+        self._check_movable(whole, movable, alignment)
+        return replace(whole, mask=movable)
+
+    def to_json(self) -> dict[str, object]:
+        """The request as `pipeline.requestfile` reads it again; what is not asked for is left out.
+
+        A mask is named by its file, absolute.
+        """
+        strengths: dict[str, float] = {}
+        for preset in self.presets:
+            strengths[preset.name] = strengths.get(preset.name, 0.0) + preset.strength
+        record: dict[str, object] = {}
+        if self.drags:
+            record["handles"] = [list(handle) for handle, _ in self.drags]
+            record["targets"] = [list(target) for _, target in self.drags]
+        if strengths:
+            record["presets"] = strengths
+        if self.expression is not None:
+            record["expression"] = self.expression.tolist()
+        if self.region is not None:
+            record["region"] = self.region
+        if self.mask_file is not None:
+            record["mask"] = str(self.mask_file.resolve())
+        return record
+
+    def _movable(
+        self, parts: Sequence[DragSpec], landmarks: NDArray[np.float64], alignment: Alignment
+    ) -> Tensor | None:
+        """`[1, 1, R, R]` of what may change; None for all."""
         if self.mask is not None:
-            allowed = [mask_to_crop(self.mask, alignment)]
-        elif region == EVERYTHING:
-            allowed = []
-        return _join(parts, allowed, side)
+            return mask_to_crop(self.mask, alignment)
+        side = alignment.resolution
+        if self.region == EVERYTHING:
+            return None
+        if self.region is not None:
+            return region_mask(landmarks, [self.region], resolution=side)
+        allowed = [part.mask for part in parts if part.mask is not None]
+        if self.drags:
+            allowed.append(region_mask(landmarks, [FREE_REGION], resolution=side))
+        return torch.stack(allowed).amax(0) if allowed else None
+
+    def _check_movable(self, spec: DragSpec, movable: Tensor, alignment: Alignment) -> None:
+        """Refuse a point to be moved from where nothing may change, in photo pixels."""
+        cells = spec.handles.long().clamp(0, spec.resolution - 1)
+        fixed = (movable[0, 0, cells[:, 1], cells[:, 0]] == 0) & ~spec.anchors
+        if not bool(fixed.any()):
+            return
+        x, y = alignment.to_photo(spec.handles[fixed][0].numpy())
+        if self.mask is not None:
+            where, way_out = "the mask", "paint white there too, or leave out --mask"
+        elif self.region is not None:
+            where, way_out = f"the region {self.region!r}", "choose another --region, or all"
+        else:
+            where, way_out = "the face", "choose --region all, or paint a --mask"
+        raise RequestError(
+            f"the edit moves a point at ({x:.0f}, {y:.0f}), which lies outside {where}, "
+            f"where nothing may change: {way_out}"
+        )
 
     def _free_drag(self, face: Face, alignment: Alignment) -> DragSpec:
         points = np.asarray(self.drags, np.float64)
@@ -91,67 +143,6 @@ class EditRequest:
         stays = torch.from_numpy((points[:, 0] == points[:, 1]).all(1))
         targets = torch.where(stays[:, None], handles, targets)
         return DragSpec(handles=handles, targets=targets, resolution=alignment.resolution)
-
-
-def read_request(path: Path) -> EditRequest:
-    """Read a request from a JSON file.
-
-    Keys, all optional: "handles" and "targets" (lists of [x, y]), "presets" (name -> strength),
-    "region", "mask" (path of a picture, relative to the file).
-
-    Raises:
-        RequestError: The file is not such JSON.
-        EditingError: The points are not pairs of numbers.
-    """
-    try:
-        record: object = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise RequestError(f"{path} is no readable JSON file: {reason}") from error
-    if not isinstance(record, Mapping):
-        raise RequestError(f"{path} must hold one JSON object, not {type(record).__name__}")
-    record = cast("Mapping[str, object]", record)
-    known = ("handles", "targets", "presets", "region", "mask")
-    for key in record:
-        if key not in known:
-            raise RequestError(f"{path} has an unknown key {key!r}: known are {', '.join(known)}")
-    handles = points_tensor("handles", record.get("handles", [])).tolist()
-    targets = points_tensor("targets", record.get("targets", [])).tolist()
-    if len(handles) != len(targets):
-        raise RequestError(
-            f"{path}: a drag needs one target per handle: "
-            f"got {len(handles)} handles and {len(targets)} targets"
-        )
-    presets = record.get("presets", {})
-    region, mask = record.get("region"), record.get("mask")
-    if not isinstance(presets, Mapping):
-        raise RequestError(f'{path}: "presets" must be an object such as {{"smile": 1.0}}')
-    for key, value in (("region", region), ("mask", mask)):
-        if value is not None and not isinstance(value, str):
-            raise RequestError(f"{path}: {key!r} must be text, not {value!r}")
-    named = cast("Mapping[str, object]", presets)
-    pairs = zip(handles, targets, strict=True)
-    return EditRequest(
-        drags=tuple((_point(h), _point(t)) for h, t in pairs),
-        presets=tuple(_preset(name, value) for name, value in named.items()),
-        region=cast("str | None", region),
-        mask=read_mask(path.parent / cast(str, mask)) if mask is not None else None,
-    )
-
-
-def read_mask(path: Path) -> Mask:
-    """Read a picture as a mask: white may change, black (below half) may not.
-
-    Raises:
-        RequestError: It is no picture.
-    """
-    try:
-        levels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error) as error:
-        raise RequestError(f"cannot read the mask {path}: give a black and white PNG") from error
-    if levels is None:
-        raise RequestError(f"the mask {path} is no picture: give a black and white PNG")
-    return np.asarray(levels) >= 128
 
 
 def check_mask(mask: Mask, width: int, height: int) -> None:
@@ -183,7 +174,7 @@ def mask_to_crop(mask: Mask, alignment: Alignment) -> Tensor:
     return movable
 
 
-def _join(parts: Sequence[DragSpec], allowed: Sequence[Tensor], side: int) -> DragSpec:
+def _join(parts: Sequence[DragSpec], side: int) -> DragSpec:
     """Add up drags: a point that several of them move goes by the sum of their ways."""
     moved: dict[Point, Tensor] = {}
     for part in parts:
@@ -193,16 +184,7 @@ def _join(parts: Sequence[DragSpec], allowed: Sequence[Tensor], side: int) -> Dr
     handles = torch.tensor(list(moved), dtype=torch.float32).reshape(-1, 2)
     ways = torch.stack(list(moved.values())) if moved else torch.zeros(0, 2)
     targets = torch.where(ways == 0, handles, (handles + ways).clamp(0, side))
-    whole = DragSpec(handles=handles, targets=targets, resolution=side)
-    if not allowed:
-        return whole
-    return replace(whole, mask=torch.stack(list(allowed)).amax(0))
-
-
-def _preset(name: str, strength: object) -> PresetStrength:
-    if isinstance(strength, bool) or not isinstance(strength, (int, float)):
-        raise RequestError(f"strength of preset {name} must be a number, not {strength!r}")
-    return PresetStrength(name=name, strength=float(strength))
+    return DragSpec(handles=handles, targets=targets, resolution=side)
 
 
 def _point(pair: Iterable[float]) -> Point:

@@ -17,6 +17,7 @@ from inversion.types import Inversion
 from pipeline.align import Alignment, FaceCrop
 from pipeline.errors import SessionError
 from pipeline.faces import Face
+from pipeline.request import EditRequest
 from pipeline.session import Json, Session, edit_files, write_json
 from weights.stylegan2 import Generator
 
@@ -91,20 +92,24 @@ def recall_inversion(session: Session, base: Generator) -> Inversion | None:
     return Inversion.load(session.folder / INVERSION, base) if session.has(INVERSION) else None
 
 
-def keep_edit(session: Session, spec: DragSpec, result: EditResult, mask: Mask | None) -> Session:
-    """Keep an edit under the next free number."""
+def keep_edit(session: Session, edit: EditRequest, spec: DragSpec, result: EditResult) -> Session:
+    """Keep an edit under the next free number; its JSON can be read as a request again."""
     number = max(session.edits, default=0) + 1
     specification, picture, latents = edit_files(number)
     report = edit_json(spec, result)
     tensors = {"latents": result.latents, "points": result.points}
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    request = edit.to_json()
+    if edit.mask is not None:
+        request["mask"] = Path(_mask_file(number)).name
+    record = {"request": request, "spec": spec.to_json(), "report": report}
     writers: dict[str, Callable[[Path], None]] = {
-        specification: lambda path: write_json(path, {"spec": spec.to_json(), "report": report}),
+        specification: lambda path: write_json(path, record),
         picture: to_picture(result.image).save,
         latents: lambda path: save_file(stored, path),
     }
-    if mask is not None:
-        writers[_mask_file(number)] = Image.fromarray(mask).save
+    if edit.mask is not None:
+        writers[_mask_file(number)] = Image.fromarray(edit.mask).save
     return session.keep(writers, f"edit {number}", report)
 
 

@@ -1,12 +1,15 @@
 """The house's rules that no linter knows, read from the sources."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import pipeline.version
 from pipeline.version import VERSION
+from weights import builtin
 
 ROOT = Path(__file__).parents[1]
 LINE = ("weights", "inversion", "editing", "pipeline")
@@ -87,6 +90,27 @@ def test_nothing_reads_or_writes_pickles() -> None:
                 assert flags.get("weights_only") == "True", name_of(path)
             if isinstance(node, ast.Call):
                 assert ast.unparse(node.func) != "torch.save", name_of(path)
+
+
+def test_the_architecture_page_lists_every_file() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    rooms = re.findall(r"^    (\w+)/ (.*(?:\n {8,}.*)*)", page, re.MULTILINE)
+    listed = {(room, word) for room, files in rooms for word in files.split()}
+    for path in SOURCES:
+        if len(path.relative_to(ROOT).parts) == 2 and path.stem != "__init__":
+            assert (path.parent.name, path.stem) in listed, name_of(path)
+
+
+def test_the_checkout_is_what_is_tested() -> None:
+    assert Path(pipeline.version.__file__).parents[1] == ROOT
+    assert builtin.FOLDER == ROOT / "weights" / "builtin"
+
+
+def test_nothing_names_a_place_of_one_machine() -> None:
+    absolute = re.compile(r"(?<![a-zA-Z0-9_.])/(?:work|farm|tmp|home)/")
+    pages = [*ROOT.glob("*.md"), *(ROOT / "weights").rglob("*.md"), *SOURCES]
+    for path in pages:
+        assert absolute.search(path.read_text("utf-8")) is None, name_of(path)
 
 
 def test_contributing_is_short() -> None:

@@ -12,7 +12,9 @@ import skimage.data
 from PIL import Image
 
 from editing.presets import PRESETS
+from editing.regions import REGIONS
 from pipeline.cli import build_parser
+from pipeline.requestfile import read_request
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -71,8 +73,20 @@ def test_the_readme_has_the_two_commands_of_a_newcomer() -> None:
     assert test == ".venv/bin/pip install '.[test]' && .venv/bin/python -m pytest"
 
 
-def test_presets_are_listed() -> None:
+def test_presets_and_regions_are_listed() -> None:
     assert ", ".join(PRESETS) in README
+    assert f"{', '.join(REGIONS)} or all" in README
+
+
+def test_the_example_of_a_spec_is_read(tmp_path: Path) -> None:
+    (block,) = blocks("json")
+    (tmp_path / "spec.json").write_text(block)
+    Image.new("L", (8, 8), 255).save(tmp_path / "mask.png")
+    request = read_request(tmp_path / "spec.json")
+    assert request.drags == (((310, 402), (318, 396)),)
+    assert request.presets[0].name == "smile"
+    assert request.region in REGIONS
+    assert request.mask is not None
 
 
 def test_links_lead_somewhere() -> None:

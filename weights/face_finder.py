@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from weights.builtin import FOLDER
 from weights.errors import BrokenWeightsError, MissingWeightsError
 
-BUILTIN_FACE_FINDER = Path(__file__).parent / "builtin" / "face-finder.safetensors"
+BUILTIN_FACE_FINDER = FOLDER / "face-finder.safetensors"
 LANDMARK_INPUT = 96
 """Side of the square that `LandmarkNetwork` sees, px."""
 SQUARE_MARGIN = 1.5

@@ -21,12 +21,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from weights.builtin import FOLDER
 from weights.errors import BrokenWeightsError, MissingWeightsError, WeightsError
 from weights.store import cache_folder
 
 SMALLEST_SIDE = 64
 TRUNK_VARIABLE = "PHOTODRAG_LPIPS_TRUNK"
-BUILTIN_FILE = Path(__file__).parent / "builtin" / "perceptual.safetensors"
+BUILTIN_FILE = FOLDER / "perceptual.safetensors"
 _ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
 
 

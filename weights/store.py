@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from weights.builtin import FOLDER
 from weights.encoder import Encoder, EncoderConfig
 from weights.errors import BrokenWeightsError, MissingWeightsError
 from weights.files import write_safetensors
@@ -26,6 +26,7 @@ from weights.stylegan2 import Generator, GeneratorConfig
 DEFAULT_GENERATOR = "portrait-128"
 SUFFIX = ".safetensors"
 
+C = TypeVar("C")
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -47,12 +48,10 @@ class BuiltinModel:
 def builtin_models() -> list[BuiltinModel]:
     """The networks that come with this package, by name."""
     models: list[BuiltinModel] = []
-    for entry in sorted(files("weights.builtin").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(SUFFIX):
-            with as_file(entry) as path, safe_open(path, framework="pt") as file:
-                what = (file.metadata() or {}).get("what", "")
-                size = path.stat().st_size
-            models.append(BuiltinModel(entry.name.removesuffix(SUFFIX), what, size))
+    for path in sorted(FOLDER.glob(f"*{SUFFIX}"), key=lambda file: file.stem):
+        with safe_open(path, framework="pt") as file:
+            what = (file.metadata() or {}).get("what", "")
+        models.append(BuiltinModel(path.stem, what, path.stat().st_size))
     return models
 
 
@@ -67,11 +66,12 @@ def find_weights(name_or_path: str | Path) -> Path:
 
     Raises:
         MissingWeightsError: there is no such name and no such file.
+        BrokenWeightsError: the file is of another format.
     """
     path = Path(name_or_path)
     if path.suffix == SUFFIX and path.is_file():
         return path
-    builtin = Path(str(files("weights.builtin"))) / f"{name_or_path}{SUFFIX}"
+    builtin = FOLDER / f"{name_or_path}{SUFFIX}"
     if builtin.is_file() and path.name == str(name_or_path):
         return builtin
     if path.exists():
@@ -132,10 +132,7 @@ def load_generator(
     """
     path = find_weights(name_or_path)
     config, tensors = read_weights(path, "generator")
-    try:
-        generator = Generator(GeneratorConfig(**config))
-    except TypeError as error:
-        raise BrokenWeightsError(f"{path} has an unknown configuration: {error}") from error
+    generator = Generator(_configured(GeneratorConfig, config, path))
     generator.compute_dtype = compute_dtype
     return _filled(generator, tensors, path).to(device)
 
@@ -143,12 +140,26 @@ def load_generator(
 def load_encoder(
     name_or_path: str | Path = DEFAULT_GENERATOR, *, device: torch.device | str = "cpu"
 ) -> Encoder | None:
-    """The encoder that was trained with a built-in generator, or None where there is none."""
-    path = Path(str(files("weights.builtin"))) / f"{name_or_path}-encoder{SUFFIX}"
-    if Path(name_or_path).suffix == SUFFIX or not path.is_file():
+    """The encoder that was trained with a generator, or None where there is none.
+
+    It lies beside the generator: `<generator>-encoder.safetensors`.
+
+    Raises:
+        MissingWeightsError: no generator of this name or file.
+        BrokenWeightsError: the encoder's file is damaged or belongs to another generator.
+    """
+    generator = find_weights(name_or_path)
+    path = generator.with_name(f"{generator.stem}-encoder{SUFFIX}")
+    if not path.is_file():
         return None
-    config, tensors = read_weights(path, "encoder")
-    return _filled(Encoder(EncoderConfig(**config)), tensors, path).to(device)
+    values, tensors = read_weights(path, "encoder")
+    config = _configured(EncoderConfig, values, path)
+    wanted = _configured(GeneratorConfig, read_weights(generator, "generator")[0], generator)
+    if (config.resolution, config.num_latents, config.w_dim) != (
+        wanted.resolution, wanted.num_latents, wanted.w_dim,
+    ):  # fmt: skip
+        raise BrokenWeightsError(f"{path} does not belong to {generator}: move it away")
+    return _filled(Encoder(config), tensors, path).to(device)
 
 
 def save_generator(path: Path, generator: Generator, *, what: str) -> None:
@@ -168,6 +179,13 @@ def parameters_sha256(network: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _configured(config: Callable[..., C], values: Mapping[str, Any], path: Path) -> C:
+    try:
+        return config(**values)
+    except TypeError as error:
+        raise BrokenWeightsError(f"{path} has an unknown configuration: {error}") from error
 
 
 def _filled(network: N, tensors: dict[str, Tensor], path: Path) -> N:

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from editing.presets import parse_preset
 from pipeline.align import Alignment
-from pipeline.edit import SessionPlace, choose_face, edit_photo
+from pipeline.edit import SessionPlace, edit_photo
 from pipeline.errors import FaceError
 from pipeline.faces import Face
 from pipeline.models import Models, load_models
 from pipeline.photo import Photo, read_photo
 from pipeline.request import EditRequest, mask_to_crop
 from pipeline.session import open_session
+from pipeline.subject import choose_face
 
 Step = TypeVar("Step")
 SMILE = EditRequest(presets=(parse_preset("smile"),))

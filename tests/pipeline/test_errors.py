@@ -12,10 +12,10 @@ from PIL import Image
 
 from pipeline import commands
 from pipeline.cli import is_out_of_memory, main
-from pipeline.edit import MIN_SQUARE, cut_face
 from pipeline.errors import FaceError
 from pipeline.faces import Face
 from pipeline.photo import read_photo
+from pipeline.subject import MIN_SQUARE, cut_face
 
 Capture = pytest.CaptureFixture[str]
 Run = Callable[..., str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -66,5 +67,31 @@ def test_broken_files(tiny_generator: Generator, tmp_path: Path) -> None:
         load_generator(path)
 
 
-def test_a_file_of_the_users_has_no_encoder(tmp_path: Path) -> None:
-    assert load_encoder(tmp_path / "mine.safetensors") is None
+def test_an_encoder_is_found_beside_its_generator(
+    tiny_generator: Generator, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.safetensors"
+    save_generator(path, tiny_generator, what="a test")
+    assert load_encoder(path) is None
+
+    shape = tiny_generator.config
+    config = EncoderConfig(
+        resolution=shape.resolution, num_latents=shape.num_latents, w_dim=shape.w_dim, hidden=8
+    )
+    encoder = Encoder(config)
+    save_encoder(tmp_path / "mine-encoder.safetensors", encoder, what="a test")
+    loaded = load_encoder(path)
+    assert loaded is not None
+    assert loaded.config == config
+    torch.testing.assert_close(loaded.base.weight, encoder.base.weight.half().float())
+
+    other = dataclasses.replace(config, num_latents=shape.num_latents + 2)
+    save_encoder(tmp_path / "mine-encoder.safetensors", Encoder(other), what="a test")
+    with pytest.raises(BrokenWeightsError, match=r"does not belong to .*mine\.safetensors"):
+        load_encoder(path)
+
+
+def test_the_built_in_generator_has_its_encoder() -> None:
+    encoder = load_encoder()
+    assert encoder is not None
+    assert encoder.config.num_latents == load_generator().config.num_latents

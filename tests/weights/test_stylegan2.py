@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from weights.errors import WeightsError
-from weights.stylegan2 import Generator, GeneratorConfig, SynthesisBlock, SynthesisLayer
+from weights.layers import SynthesisLayer
+from weights.stylegan2 import Generator, GeneratorConfig, SynthesisBlock
 
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 8
 

@@ -12,12 +12,11 @@ from weights.errors import BrokenWeightsError, WeightsError
 from weights.face_finder import FaceDetector, LandmarkNetwork, load_face_finder
 from weights.training import face_finder as training
 from weights.training.augment_faces import (
-    BadPortraitsError,
-    Portraits,
+    Faces,
     faceless_sample,
     landmark_sample,
     mosaic,
-    read_portraits,
+    read_faces,
 )
 from weights.training.backgrounds import Backgrounds
 from weights.training.face_finder import TrainingOptions, TrainingStep, landmark_task, train
@@ -65,33 +64,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def portraits(folder: Path) -> Portraits:
-    return read_portraits(folder, "train")
+def faces(folder: Path) -> Faces:
+    return read_faces(folder, "train")
 
 
-def test_portraits_with_doubtful_labels_are_left_out(portraits: Portraits) -> None:
-    assert len(portraits) == 5
-    assert portraits.pictures.shape == (5, 160, 160, 3)
-    assert portraits.gray.tolist() == [True, False, True, False, True]
+def test_portraits_with_doubtful_labels_are_left_out(faces: Faces) -> None:
+    assert len(faces) == 5
+    assert faces.pictures.shape == (5, 160, 160, 3)
+    assert faces.gray.tolist() == [True, False, True, False, True]
 
 
-def test_landmarks_stay_on_their_dots(portraits: Portraits) -> None:
+def test_landmarks_stay_on_their_dots(faces: Faces) -> None:
     """Through mirror, turn, zoom and bend a label still marks a dot: brighter there than around."""
-    backgrounds = Backgrounds(portraits.pictures)
+    backgrounds = Backgrounds(faces.pictures)
     contrast: list[float] = []
     for seed in range(60):
-        square, places = landmark_sample(np.random.default_rng(seed), portraits, backgrounds)
+        square, places = landmark_sample(np.random.default_rng(seed), faces, backgrounds)
         column, row = np.moveaxis((places[17:48] * 96).astype(int), -1, 0)
         seen = (column >= 0) & (column < 96) & (row >= 0) & (row < 96)
         contrast.append(float(square[row[seen], column[seen]].mean() - np.median(square)))
     assert np.median(contrast) > 0.15
 
 
-def test_mosaic_marks_faces_between_the_sizes(portraits: Portraits) -> None:
-    backgrounds = Backgrounds(portraits.pictures)
+def test_mosaic_marks_faces_between_the_sizes(faces: Faces) -> None:
+    backgrounds = Backgrounds(faces.pictures)
     marked = 0
     for seed in range(20):
-        picture, heat, sizes, weight = mosaic(np.random.default_rng(seed), portraits, backgrounds)
+        picture, heat, sizes, weight = mosaic(np.random.default_rng(seed), faces, backgrounds)
         assert picture.shape == (160, 160)
         assert 0 <= picture.min() <= picture.max() <= 1
         assert heat.shape == sizes.shape == weight.shape == (40, 40)
@@ -102,20 +101,18 @@ def test_mosaic_marks_faces_between_the_sizes(portraits: Portraits) -> None:
     assert marked > 10
 
 
-def test_faceless_squares_are_pictures(portraits: Portraits) -> None:
-    backgrounds = Backgrounds(portraits.pictures)
-    drawn = [faceless_sample(np.random.default_rng(s), portraits, backgrounds) for s in range(20)]
+def test_faceless_squares_are_pictures(faces: Faces) -> None:
+    backgrounds = Backgrounds(faces.pictures)
+    drawn = [faceless_sample(np.random.default_rng(s), faces, backgrounds) for s in range(20)]
     assert all(d.shape == (96, 96) and np.isfinite(d).all() for d in drawn)
     assert len({d.tobytes() for d in drawn}) == 20
 
 
-def losses(
-    portraits: Portraits, checkpoint: Path, *, stop: int = 3
-) -> tuple[list[float], LandmarkNetwork]:
+def losses(faces: Faces, checkpoint: Path, *, stop: int = 3) -> tuple[list[float], LandmarkNetwork]:
     torch.manual_seed(0)
     network = LandmarkNetwork()
     done: list[TrainingStep] = []
-    for step in train(landmark_task(network, portraits, OPTIONS), OPTIONS, checkpoint):
+    for step in train(landmark_task(network, faces, OPTIONS), OPTIONS, checkpoint):
         done.append(step)
         if len(done) == stop:
             break
@@ -123,19 +120,19 @@ def losses(
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
-    portraits: Portraits, tmp_path: Path
+    faces: Faces, tmp_path: Path
 ) -> None:
-    whole, network = losses(portraits, tmp_path / "whole.safetensors")
-    first, _ = losses(portraits, tmp_path / "cut.safetensors", stop=2)
-    rest, resumed = losses(portraits, tmp_path / "cut.safetensors")
+    whole, network = losses(faces, tmp_path / "whole.safetensors")
+    first, _ = losses(faces, tmp_path / "cut.safetensors", stop=2)
+    rest, resumed = losses(faces, tmp_path / "cut.safetensors")
     assert first + rest == whole
     for name, value in network.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
 
 
-def test_checkpoint_of_another_network_is_refused(portraits: Portraits, tmp_path: Path) -> None:
-    losses(portraits, tmp_path / "c.safetensors", stop=1)
-    task = training.detector_task(FaceDetector(), portraits, OPTIONS)
+def test_checkpoint_of_another_network_is_refused(faces: Faces, tmp_path: Path) -> None:
+    losses(faces, tmp_path / "c.safetensors", stop=1)
+    task = training.detector_task(FaceDetector(), faces, OPTIONS)
     with pytest.raises(BrokenWeightsError, match="remove it to start anew"):
         next(train(task, OPTIONS, tmp_path / "c.safetensors"))
 
@@ -156,10 +153,12 @@ def test_command_trains_measures_and_exports(
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        (None, "No such file"),
-        ("[", "cannot train on"),
-        ("[]", "its index has no val portraits"),
-        ('[{"name": "a", "split": "val"}]', "landmarks_disagreement"),
+        (None, "is missing: name a folder of aligned portraits"),
+        ("[", "is not JSON"),
+        ("[]", "lists no picture of the split 'val'"),
+        ('[{"name": "a", "split": "val"}]', "record 0"),
+        ('["a"]', "record 0"),
+        ('{"a": 1}', "record 0"),
     ],
 )
 def test_bad_data_is_refused_in_one_line(
@@ -169,14 +168,14 @@ def test_bad_data_is_refused_in_one_line(
         (tmp_path / "index.json").write_text(index)
     flags = ["--data", str(tmp_path), "--out", str(tmp_path / "f.safetensors")]
     assert training.main(flags) == 1
-    message = capsys.readouterr().err.strip().splitlines()[-1]
+    (message,) = capsys.readouterr().err.strip().splitlines()
     assert said in message
 
 
 def test_missing_picture_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text((folder / "index.json").read_text())
-    with pytest.raises(BadPortraitsError, match="p1 is not a square picture"):
-        read_portraits(tmp_path, "train")
+    with pytest.raises(WeightsError, match=r"record 1 of .*p1\.jpg"):
+        read_faces(tmp_path, "train")
 
 
 def test_options_that_cannot_train_are_refused() -> None:

@@ -5,17 +5,13 @@ Everything random comes from the generator that is passed in.
 """
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
-from tqdm import tqdm
 
-from weights.errors import BrokenWeightsError
 from weights.face_finder import (
     DETECTOR_SIZES,
     DETECTOR_STRIDE,
@@ -25,12 +21,9 @@ from weights.face_finder import (
     face_square,
 )
 from weights.training.backgrounds import Backgrounds, Picture
+from weights.training.portraits import load_portraits
 
 Array = npt.NDArray[np.float32]
-
-
-class BadPortraitsError(BrokenWeightsError):
-    """The folder of portraits is not what the training needs."""
 
 
 PORTRAIT = 160
@@ -38,11 +31,12 @@ PORTRAIT = 160
 MOSAIC = 160
 _FACE_MASK_RADIUS = (0.42, 0.62)
 _LABELS_THAT_AGREE = 0.05
+"""Largest difference between a face's two labellings, as a share of the outer eye distance."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Portraits:
-    """Aligned portraits at `PORTRAIT` px."""
+class Faces:
+    """Aligned portraits at `PORTRAIT` px whose landmark labels can be trusted."""
 
     pictures: Picture
     """[N, 160, 160, 3]."""
@@ -56,53 +50,25 @@ class Portraits:
         return len(self.pictures)
 
 
-def read_portraits(folder: Path, split: str, *, limit: int | None = None) -> Portraits:
-    """Read the portraits of one split whose landmark labels can be trusted.
-
-    Args:
-        folder: square JPEGs and `index.json` with fields name, kind, split, landmarks68 and
-            landmarks_disagreement.
-        split: "train" or "val".
-        limit: at most so many portraits.
+def read_faces(folder: Path, split: str, *, limit: int | None = None) -> Faces:
+    """Read one split of a folder as `weights.training.portraits` describes it.
 
     Raises:
-        BadPortraitsError: no index, a broken entry or picture, or no portrait in the split.
+        WeightsError: no index, a broken entry or picture, or no face in the split.
     """
-    pictures: list[Picture] = []
-    landmarks: list[npt.NDArray[np.float64]] = []
-    gray: list[bool] = []
-    try:
-        index = cast("list[dict[str, object]]", json.loads((folder / "index.json").read_text()))
-        chosen = [e for e in index if e["split"] == split and _trusted(e)][:limit]
-        for entry in tqdm(chosen, desc=f"reading {split}", unit="img", mininterval=2):
-            picture = cv2.imread(str(folder / f"{entry['name']}.jpg"))
-            points = np.array(entry["landmarks68"], dtype=np.float64)
-            if picture is None or picture.shape[0] != picture.shape[1] or points.shape != (68, 2):
-                raise ValueError(f"{entry['name']} is not a square picture with 68 landmarks")
-            if not np.isfinite(points).all():
-                raise ValueError(f"{entry['name']} has landmarks that are not numbers")
-            landmarks.append(points * (PORTRAIT / picture.shape[0]))
-            small = cv2.resize(picture, (PORTRAIT, PORTRAIT), interpolation=cv2.INTER_AREA)
-            pictures.append(cv2.cvtColor(small, cv2.COLOR_BGR2RGB).astype(np.uint8))
-            gray.append(entry["kind"] == "gray")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadPortraitsError(f"cannot train on {folder}: {error!s}") from error
-    if not pictures:
-        raise BadPortraitsError(f"cannot train on {folder}: its index has no {split} portraits")
-    return Portraits(
-        pictures=np.stack(pictures), landmarks=np.stack(landmarks), gray=np.array(gray)
+    portraits = load_portraits(
+        folder, split, PORTRAIT, disagreement=_LABELS_THAT_AGREE, limit=limit
+    )
+    return Faces(
+        pictures=portraits.images.permute(0, 2, 3, 1).contiguous().numpy(),
+        landmarks=(portraits.landmarks.double().numpy() + 1) * (PORTRAIT / 2),
+        gray=~portraits.colour.numpy(),
     )
 
 
-def landmark_sample(
-    rng: Generator, portraits: Portraits, backgrounds: Backgrounds
-) -> tuple[Array, Array]:
+def landmark_sample(rng: Generator, faces: Faces, backgrounds: Backgrounds) -> tuple[Array, Array]:
     """Return a face's square [96, 96] in [0, 1] and its landmarks [68, 2] in parts of it."""
-    i = int(rng.integers(len(portraits)))
-    picture, landmarks = portraits.pictures[i], portraits.landmarks[i]
-    if rng.random() < 0.5:
-        picture = picture[:, ::-1]
-        landmarks = (np.array([PORTRAIT, 0]) + landmarks * np.array([-1, 1]))[MIRRORED]
+    picture, landmarks = _drawn(rng, faces)
     x, y, side, angle = face_square(landmarks)
     wide = rng.random() < 0.5
     shift, zoom, turn = (0.12, 0.2, 0.5) if wide else (0.035, 0.06, 0.08)
@@ -131,12 +97,12 @@ def landmark_sample(
     return photographed(rng, square), places.astype(np.float32)
 
 
-def faceless_sample(rng: Generator, portraits: Portraits, backgrounds: Backgrounds) -> Array:
+def faceless_sample(rng: Generator, faces: Faces, backgrounds: Backgrounds) -> Array:
     """Return a square [96, 96] in [0, 1] with no face, or with no more than a part of one."""
     if rng.random() < 0.6:
         return photographed(rng, backgrounds.draw(rng, LANDMARK_INPUT))
-    i = int(rng.integers(len(portraits)))
-    x, y, side, angle = face_square(portraits.landmarks[i])
+    i = int(rng.integers(len(faces)))
+    x, y, side, angle = face_square(faces.landmarks[i])
     if rng.random() < 0.5:
         side *= rng.uniform(0.12, 0.42)
         x, y = np.array([x, y]) + rng.uniform(-0.4, 0.4, 2) * PORTRAIT
@@ -147,13 +113,13 @@ def faceless_sample(rng: Generator, portraits: Portraits, backgrounds: Backgroun
     canvas = backgrounds.draw(rng, LANDMARK_INPUT)
     scale = LANDMARK_INPUT / side
     pasted, mask = _placed(
-        portraits.pictures[i], scale, angle + rng.normal(0, 0.2), (x, y), (48, 48), LANDMARK_INPUT
+        faces.pictures[i], scale, angle + rng.normal(0, 0.2), (x, y), (48, 48), LANDMARK_INPUT
     )
     return photographed(rng, _mixed(canvas, pasted, mask))
 
 
 def mosaic(
-    rng: Generator, portraits: Portraits, backgrounds: Backgrounds
+    rng: Generator, faces: Faces, backgrounds: Backgrounds
 ) -> tuple[Array, Array, Array, Array]:
     """Return a picture with 0 to 8 faces and what the detector should say of it.
 
@@ -176,7 +142,7 @@ def mosaic(
         if any(np.hypot(x - a, y - b) < spacing * (size + s) / 2 for a, b, s in taken):
             continue
         taken.append((x, y, size))
-        canvas = _with_face(rng, canvas, portraits, (x, y), size)
+        canvas = _with_face(rng, canvas, faces, (x, y), size)
         distance = np.hypot(u - x, v - y)
         if low * 0.95 <= size <= high * 1.05:
             near = distance < size / 2
@@ -214,18 +180,24 @@ def photographed(rng: Generator, picture: Picture) -> Array:
     return np.asarray(gray, np.float32)
 
 
-def _with_face(
-    rng: Generator,
-    canvas: Picture,
-    portraits: Portraits,
-    centre: tuple[float, float],
-    size: float,
-) -> Picture:
-    i = int(rng.integers(len(portraits)))
-    picture, landmarks = portraits.pictures[i], portraits.landmarks[i]
+def _drawn(rng: Generator, faces: Faces) -> tuple[Picture, npt.NDArray[np.float64]]:
+    """Draw one picture with its landmarks, mirrored every other time."""
+    i = int(rng.integers(len(faces)))
+    picture, landmarks = faces.pictures[i], faces.landmarks[i]
     if rng.random() < 0.5:
         picture = picture[:, ::-1]
         landmarks = (np.array([PORTRAIT, 0]) + landmarks * np.array([-1, 1]))[MIRRORED]
+    return picture, landmarks
+
+
+def _with_face(
+    rng: Generator,
+    canvas: Picture,
+    faces: Faces,
+    centre: tuple[float, float],
+    size: float,
+) -> Picture:
+    picture, landmarks = _drawn(rng, faces)
     x, y, side, angle = face_square(landmarks)
     turn = angle + (rng.uniform(-0.8, 0.8) if rng.random() < 0.2 else rng.normal(0, 0.17))
     scale = size * SQUARE_MARGIN / side
@@ -286,10 +258,6 @@ def _occluded(rng: Generator, square: Picture, backgrounds: Backgrounds) -> Pict
     return _mixed(
         square, cover, cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.3, 1.5)).astype(np.float32)
     )
-
-
-def _trusted(entry: dict[str, object]) -> bool:
-    return float(cast("float", entry["landmarks_disagreement"])) <= _LABELS_THAT_AGREE
 
 
 def _warped(picture: Picture, source: npt.NDArray[np.float64]) -> Picture:

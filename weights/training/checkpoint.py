@@ -19,7 +19,14 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     header: Mapping[str, str],
 ) -> None:
-    """Write all networks and the optimiser atomically; `header` must hold "seen"."""
+    """Write all networks and the optimiser atomically.
+
+    Args:
+        path: file to write.
+        networks: name -> network.
+        optimizer: its state goes along.
+        header: strings to keep; "seen" is how far the run is, in its own unit.
+    """
     tensors = {
         f"{name}/{key}": value
         for name, network in networks.items()
@@ -33,7 +40,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, networks: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer | None
 ) -> int:
-    """Restore a run in place and return how many images it has seen.
+    """Restore a run in place and return how far it is ("seen" of `save_checkpoint`).
 
     Args:
         path: file that `save_checkpoint` wrote.
@@ -46,14 +53,17 @@ def load_checkpoint(
     groups: dict[str, dict[str, Tensor]] = {}
     try:
         with safe_open(path, framework="pt") as file:
-            seen = int(file.metadata()["seen"])
+            seen = int((file.metadata() or {})["seen"])
             for name in file.keys():  # noqa: SIM118 - not a mapping
                 group, _, key = name.partition("/")
                 groups.setdefault(group, {})[key] = file.get_tensor(name)
         for name, network in networks.items():
             network.load_state_dict(groups[name])
-    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-        raise BrokenWeightsError(f"{path} is not a checkpoint of this run: {error}") from error
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BrokenWeightsError(
+            f"{path} is not a checkpoint of this run ({reason}): remove it to start anew"
+        ) from error
     if optimizer is not None:
         _restore(optimizer, groups.get("optimizer", {}))
     return seen

@@ -15,28 +15,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import safetensors
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from weights.errors import BrokenWeightsError, PhotodragError, WeightsError
-from weights.face_finder import (
-    FaceDetector,
-    LandmarkNetwork,
-    soft_argmax,
-)
+from weights.errors import PhotodragError, WeightsError
+from weights.face_finder import FaceDetector, LandmarkNetwork, soft_argmax
 from weights.files import write_safetensors
 from weights.training.augment_faces import (
-    Portraits,
+    Faces,
     faceless_sample,
     landmark_sample,
     mosaic,
-    read_portraits,
+    read_faces,
 )
 from weights.training.backgrounds import Backgrounds
+from weights.training.checkpoint import load_checkpoint, save_checkpoint
 from weights.training.measure_faces import held_out_figures
 
 _HEAT_SIGMA = 1.0
@@ -90,16 +85,16 @@ class TrainingStep:
     loss: float
 
 
-def landmark_task(network: LandmarkNetwork, portraits: Portraits, options: TrainingOptions) -> Task:
+def landmark_task(network: LandmarkNetwork, faces: Faces, options: TrainingOptions) -> Task:
     """Return the task of `LandmarkNetwork`: heat maps, places, and face or no face."""
-    backgrounds = Backgrounds(portraits.pictures)
-    faces = options.batch - int(options.batch * _FACELESS_SHARE)
+    backgrounds = Backgrounds(faces.pictures)
+    with_face = options.batch - int(options.batch * _FACELESS_SHARE)
 
     def draw(rng: np.random.Generator) -> tuple[Tensor, ...]:
-        samples = [landmark_sample(rng, portraits, backgrounds) for _ in range(faces)]
+        samples = [landmark_sample(rng, faces, backgrounds) for _ in range(with_face)]
         squares = [square for square, _ in samples]
         squares += [
-            faceless_sample(rng, portraits, backgrounds) for _ in range(options.batch - faces)
+            faceless_sample(rng, faces, backgrounds) for _ in range(options.batch - with_face)
         ]
         places = np.stack([places for _, places in samples])
         return torch.from_numpy(np.stack(squares))[:, None], torch.from_numpy(places)
@@ -120,12 +115,12 @@ def landmark_task(network: LandmarkNetwork, portraits: Portraits, options: Train
     )
 
 
-def detector_task(network: FaceDetector, portraits: Portraits, options: TrainingOptions) -> Task:
+def detector_task(network: FaceDetector, faces: Faces, options: TrainingOptions) -> Task:
     """Return the task of `FaceDetector`: focal loss (CenterNet, eq. 1) and log size."""
-    backgrounds = Backgrounds(portraits.pictures)
+    backgrounds = Backgrounds(faces.pictures)
 
     def draw(rng: np.random.Generator) -> tuple[Tensor, ...]:
-        drawn = [mosaic(rng, portraits, backgrounds) for _ in range(options.batch)]
+        drawn = [mosaic(rng, faces, backgrounds) for _ in range(options.batch)]
         return tuple(torch.from_numpy(np.stack(part)) for part in zip(*drawn, strict=True))
 
     def loss(batch: tuple[Tensor, ...]) -> Tensor:
@@ -152,10 +147,11 @@ def train(task: Task, options: TrainingOptions, checkpoint: Path) -> Iterator[Tr
         WeightsError: the loss is no longer a number.
     """
     network = task.network.train().to(memory_format=torch.channels_last)
+    networks = {"network": network}
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    start = _resume(checkpoint, network, optimizer) if checkpoint.exists() else 0
+    start = load_checkpoint(checkpoint, networks, optimizer) if checkpoint.exists() else 0
     for index in range(start, task.steps):
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * _schedule(index / task.steps, options.warmup)
@@ -171,7 +167,7 @@ def train(task: Task, options: TrainingOptions, checkpoint: Path) -> Iterator[Tr
                 f"{task.name}: loss is {loss.item()} at step {index}: lower the rate"
             )
         if (index + 1) % options.checkpoint_every == 0 or index + 1 == task.steps:
-            _save_checkpoint(checkpoint, network, optimizer, index + 1)
+            save_checkpoint(checkpoint, networks, optimizer, {"seen": str(index + 1)})
         yield TrainingStep(index=index, loss=loss.item())
     network.eval()
 
@@ -185,7 +181,6 @@ def export(
         for name, network in (("landmarks", landmarks), ("detector", detector))
         for key, value in network.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(path, tensors, {"what": _WHAT, "figures": json.dumps(figures)})
 
 
@@ -221,13 +216,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _train_both(
     data: Path, out: Path, options: TrainingOptions, *, limit: int | None, mosaics: int
 ) -> dict[str, float]:
+    out.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     landmarks, detector = LandmarkNetwork(), FaceDetector()
-    held_out = read_portraits(data, "val", limit=limit)
-    portraits = read_portraits(data, "train", limit=limit)
+    held_out = read_faces(data, "val", limit=limit)
+    faces = read_faces(data, "train", limit=limit)
     for task in (
-        landmark_task(landmarks, portraits, options),
-        detector_task(detector, portraits, options),
+        landmark_task(landmarks, faces, options),
+        detector_task(detector, faces, options),
     ):
         checkpoint = out.with_suffix(f".{task.name}.training.safetensors")
         with tqdm(
@@ -252,34 +248,6 @@ def _schedule(progress: float, warmup: float) -> float:
     if progress < warmup:
         return (progress + 1e-3) / (warmup + 1e-3)
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))) + 1e-3
-
-
-def _save_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int
-) -> None:
-    tensors = {f"network.{k}": v.contiguous() for k, v in network.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": v.contiguous() for k, v in state.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_safetensors(path, tensors, {"step": str(step)})
-
-
-def _resume(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    try:
-        tensors = load_file(path)
-        with safetensors.safe_open(path, framework="pt") as file:
-            step = int((file.metadata() or {})["step"])
-        own = {k: v for k, v in tensors.items() if k.startswith("network.")}
-        network.load_state_dict({k.removeprefix("network."): v for k, v in own.items()})
-    except (safetensors.SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        raise BrokenWeightsError(f"cannot go on from {path}: remove it to start anew") from error
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    return step
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def pairs(
     for step in range(options.steps):
         rng = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
         chosen = torch.randperm(len(data.images), generator=rng)[: 2 * options.batch]
-        images = data.images[chosen].float() / 127.5 - 1
+        images = data.network_images(chosen)
         images = random_warp(images, data.landmarks[chosen], rng)
         images = _view(images, options.side, rng)
         images, others = images.split(options.batch)
@@ -161,7 +161,7 @@ def evaluate(
     student's mean distance where LPIPS gives 0.05 to 0.07.
     """
     rng = torch.Generator().manual_seed(seed)
-    images = data.images.float() / 127.5 - 1
+    images = data.network_images()
     a = images.repeat(3, 1, 1, 1)
     others = a[torch.randperm(len(a), generator=rng)]
     b = distort(a, others, rng)

@@ -1,8 +1,9 @@
 """Aligned portraits as tensors, and the random warps that training shows them under.
 
 A folder of portraits holds square pictures and `index.json`, a list of records with `name`,
-`kind` ("colour" or "gray"), `split` ("train" or "val") and `landmarks68` in pixels of a 256 px
-square. Coordinates in this module are in [-1, 1], (x, y), pixel centres inside the square.
+`kind` ("colour" or "gray"), `split` ("train" or "val"), `landmarks68` in pixels of a 256 px square
+and, where labels are to be chosen by it, `landmarks_disagreement`. Coordinates in this module are
+in [-1, 1], (x, y), pixel centres inside the square.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from weights.errors import WeightsError
+from weights.face_finder import MIRRORED
 
 INDEX_SIDE = 256
 
-# Parts that move in a face: landmarks (iBUG) that they follow, reach and typical shift, both as
-# shares of the distance between the eyes.
 PARTS: dict[str, tuple[tuple[int, ...], float, float]] = {
     "brow_left": ((18, 19, 20), 0.40, 0.09),
     "brow_right": ((23, 24, 25), 0.40, 0.09),
@@ -42,7 +42,9 @@ PARTS: dict[str, tuple[tuple[int, ...], float, float]] = {
     "jaw_right": ((11, 12), 0.55, 0.10),
     "head": ((27, 30, 51), 1.30, 0.16),
 }
-MIRRORED = (("brow_left", "brow_right"), ("upper_lid_left", "upper_lid_right"),
+"""Parts that move in a face: landmarks (iBUG) that they follow, reach and typical shift, both as
+shares of the distance between the eyes."""
+PAIRED_PARTS = (("brow_left", "brow_right"), ("upper_lid_left", "upper_lid_right"),
             ("lower_lid_left", "lower_lid_right"), ("corner_left", "corner_right"),
             ("jaw_left", "jaw_right"))  # fmt: skip
 
@@ -61,34 +63,76 @@ class Portraits:
     landmarks: Tensor
     colour: Tensor
 
+    def network_images(self, chosen: Tensor | slice = slice(None)) -> Tensor:
+        """Some of the pictures, or all, as networks take them: `[n, 3, side, side]` in [-1, 1]."""
+        return self.images[chosen].float() / 127.5 - 1
 
-def load_portraits(folder: Path, split: str, side: int) -> Portraits:
+
+def load_portraits(
+    folder: Path,
+    split: str,
+    side: int,
+    *,
+    disagreement: float | None = None,
+    limit: int | None = None,
+) -> Portraits:
     """Read the pictures of a split, reduced to `side` pixels.
+
+    Args:
+        folder: see the module.
+        split: "train" or "val".
+        side: of the pictures returned, px.
+        disagreement: leave out faces whose two labellings differ by more, as a share of the outer
+            eye distance; None to trust all.
+        limit: at most so many pictures.
 
     Raises:
         WeightsError: no index, an unreadable record or picture, or no picture in this split.
     """
-    records = [record for record in _read_index(folder) if record.get("split") == split]
-    if not records:
-        raise WeightsError(f"{folder / 'index.json'} lists no picture of the split {split!r}")
-    images = torch.empty(len(records), 3, side, side, dtype=torch.uint8)
-    landmarks = torch.empty(len(records), 68, 2)
-    for k, record in enumerate(records):
-        try:
-            landmarks[k] = torch.tensor(record["landmarks68"], dtype=torch.float32)
-            with Image.open(folder / f"{record['name']}.jpg") as picture:
-                rgb = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
-        except (KeyError, ValueError, RuntimeError, OSError, UnidentifiedImageError) as error:
-            raise WeightsError(f"record {k} of {folder / 'index.json'}: {error}") from error
-        images[k] = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
-    colour = torch.tensor([record.get("kind") == "colour" for record in records])
-    return Portraits(images, landmarks / (INDEX_SIDE / 2) - 1, colour)
-
-
-def _read_index(folder: Path) -> list[dict[str, Any]]:
     path = folder / "index.json"
+    images: list[Tensor] = []
+    landmarks: list[Tensor] = []
+    colour: list[bool] = []
+    for k, record in enumerate(_read_index(path)):
+        if len(images) == limit:
+            break
+        try:
+            if record["split"] != split or (
+                disagreement is not None and record["landmarks_disagreement"] > disagreement
+            ):
+                continue
+            images.append(_read_picture(folder / f"{record['name']}.jpg", side))
+            landmarks.append(_checked_landmarks(record["landmarks68"]))
+            colour.append(record["kind"] == "colour")
+        except KeyError as error:
+            raise WeightsError(f"record {k} of {path} has no field {error}") from error
+        except (TypeError, ValueError, RuntimeError, OSError) as error:
+            raise WeightsError(f"record {k} of {path}: {error}") from error
+    if not images:
+        raise WeightsError(f"{path} lists no picture of the split {split!r} that can be used")
+    return Portraits(
+        torch.stack(images), torch.stack(landmarks) / (INDEX_SIDE / 2) - 1, torch.tensor(colour)
+    )
+
+
+def _read_picture(path: Path, side: int) -> Tensor:
+    with Image.open(path) as picture:
+        if picture.width != picture.height:
+            raise ValueError(f"{path.name} is not square")
+        rgb = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)
+
+
+def _checked_landmarks(values: Any) -> Tensor:
+    landmarks = torch.tensor(values, dtype=torch.float32)
+    if landmarks.shape != (68, 2) or not landmarks.isfinite().all():
+        raise ValueError("landmarks68 is not 68 pairs of numbers")
+    return landmarks
+
+
+def _read_index(path: Path) -> list[dict[str, Any]]:
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing: name a folder of aligned portraits") from None
     except json.JSONDecodeError as error:
@@ -99,20 +143,9 @@ def flip(images: Tensor, landmarks: Tensor, chosen: Tensor) -> tuple[Tensor, Ten
     """Mirror the chosen pictures left to right, with landmarks in iBUG order."""
     images, landmarks = images.clone(), landmarks.clone()
     images[chosen] = images[chosen].flip(3)
-    mirrored = landmarks[chosen][:, FLIPPED]
+    mirrored = landmarks[chosen][:, torch.from_numpy(MIRRORED)]
     landmarks[chosen] = mirrored * torch.tensor([-1.0, 1.0])
     return images, landmarks
-
-
-def _flipped_order() -> list[int]:
-    """Index of each iBUG landmark's mirror image."""
-    order = [*range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1)]
-    order += [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    order += [*range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1)]
-    return order
-
-
-FLIPPED = _flipped_order()
 
 
 def random_warp(images: Tensor, landmarks: Tensor, rng: torch.Generator) -> Tensor:
@@ -151,7 +184,7 @@ def _part_shifts(n: int, rng: torch.Generator, share: float = 0.35) -> Tensor:
     typical = torch.tensor([PARTS[name][2] for name in names])
     moved = torch.rand(n, len(names), 1, generator=rng) < share
     shifts = torch.randn(n, len(names), 2, generator=rng) * typical[:, None] * moved
-    for left, right in MIRRORED:
+    for left, right in PAIRED_PARTS:
         alike = torch.rand(n, generator=rng) < 0.7
         mirrored = shifts[:, names.index(left)] * torch.tensor([-1.0, 1.0])
         k = names.index(right)

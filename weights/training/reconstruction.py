@@ -28,7 +28,8 @@ from weights.errors import WeightsError
 from weights.perceptual import Perceptual, load_lpips
 from weights.stylegan2 import Generator, GeneratorConfig
 from weights.training.checkpoint import load_checkpoint, save_checkpoint
-from weights.training.portraits import Portraits, flip, load_portraits, pixel_grid, random_warp
+from weights.training.losses import jittered_perceptual, pyramid_l1
+from weights.training.portraits import Portraits, flip, load_portraits, random_warp
 from weights.training.sheets import save_sheet
 
 
@@ -126,44 +127,13 @@ class Networks:
                 average.data.lerp_(parameter.data, 1 - decay)
 
 
-def face_weight(side: int) -> Tensor:
-    """Loss weight `[1, 1, side, side]` of mean one: the face counts four times the corners."""
-    grid = pixel_grid(side)
-    x, y = grid[..., 0] / 0.62, (grid[..., 1] - 0.12) / 0.8
-    weight = 0.35 + torch.exp(-(x**4 + y**4))
-    return (weight / weight.mean())[None, None]
-
-
-def pyramid_l1(output: Tensor, target: Tensor, scales: int = 3) -> Tensor:
-    """Mean L1 over several scales, weighted to the face."""
-    weight = face_weight(output.shape[-1])
-    total = output.new_zeros(())
-    for _ in range(scales):
-        total = total + ((output - target).abs() * weight).mean()
-        output, target, weight = (F.avg_pool2d(t, 2) for t in (output, target, weight))
-    return total / scales
-
-
-def jittered_perceptual(
-    perceptual: Perceptual, output: Tensor, target: Tensor, rng: torch.Generator
-) -> Tensor:
-    """Perceptual distance after a random shift and mirror, so that no pixel grid is favoured."""
-    if output.shape[-1] < 100:
-        output, target = (F.interpolate(t, (100, 100), mode="bilinear") for t in (output, target))
-    dx, dy, mirror = (int(v) for v in torch.randint(0, 8, (3,), generator=rng))
-    output, target = output[..., dy:, dx:], target[..., dy:, dx:]
-    if mirror < 4:
-        output, target = output.flip(3), target.flip(3)
-    return perceptual(output, target).mean()
-
-
 def batches(data: Portraits, options: ReconstructionOptions, start: int) -> Iterator[Tensor]:
     """Warped portraits `[batch, 3, R, R]`; the n-th batch depends on the seed and n alone."""
     weights = torch.where(data.colour, 1.0, 0.6)
     for step in range(start // options.batch, options.images // options.batch):
         rng = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
         chosen = torch.multinomial(weights, options.batch, replacement=False, generator=rng)
-        images = data.images[chosen].float() / 127.5 - 1
+        images = data.network_images(chosen)
         mirrored = torch.rand(options.batch, generator=rng) < 0.5
         images, landmarks = flip(images, data.landmarks[chosen], mirrored)
         yield random_warp(images, landmarks, rng)
@@ -216,7 +186,7 @@ def evaluate(
         Figures (perceptual distance and PSNR of the encoder's reconstruction) and rows
         `[3, 10, 3, R, R]`: portraits, reconstructions, mixtures of neighbours' latents.
     """
-    images = data.images[:64].float() / 127.5 - 1
+    images = data.network_images(slice(64))
     latents = networks.average_encoder(images)
 
     def render(w: Tensor) -> Tensor:

@@ -1,0 +1,95 @@
+"""From the command line's arguments to a request, and what they may write."""
+
+import argparse
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from editing.presets import parse_preset
+from pipeline.errors import OutputError
+from pipeline.faces import find_faces
+from pipeline.models import choose_device
+from pipeline.photo import check_output, read_photo
+from pipeline.request import EditRequest, Point
+from pipeline.requestfile import read_mask, read_request
+from pipeline.subject import choose_face
+
+
+def parse_drag(text: str) -> tuple[Point, Point]:
+    """Read `X,Y:X,Y`; anything else is wrong usage."""
+    try:
+        handle, target = text.split(":")
+        (hx, hy), (tx, ty) = handle.split(","), target.split(",")
+        return (float(hx), float(hy)), (float(tx), float(ty))
+    except ValueError:
+        message = f"{text!r} is not X,Y:X,Y, such as 310,402:318,396"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def parse_request(args: argparse.Namespace) -> EditRequest:
+    """Collect the edit from its flags and its file."""
+    start = read_request(args.spec) if args.spec is not None else EditRequest()
+    if args.mask is not None:
+        start = replace(start, mask=read_mask(args.mask), mask_file=args.mask)
+    return replace(
+        start,
+        drags=(*start.drags, *args.drag),
+        presets=(*start.presets, *(parse_preset(text) for text in args.preset)),
+        expression=_read_expression(args) if args.expression_from else start.expression,
+        region=args.region or start.region,
+    )
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Check what `edit` is to write before the work that makes it.
+
+    Raises:
+        OutputError: A file cannot be written, is one that is read, or exists without --overwrite.
+    """
+    check_output(args.output, source=args.photo, overwrite=args.overwrite)
+    extras = [path for path in (args.report, args.frames) if path is not None]
+    read = [path for path in (args.photo, args.mask, args.spec) if path is not None]
+    for k, path in enumerate(extras):
+        _check_extra(path, [args.output, *extras[:k]], read, overwrite=args.overwrite)
+    if args.frames is not None and args.frames.suffix.lower() != ".gif":
+        _check_frames_folder(args.frames, overwrite=args.overwrite)
+    elif args.frames is not None and args.frames.is_dir():
+        raise OutputError(f"{args.frames} is a folder: name a file in it")
+    if args.report is not None and args.report.is_dir():
+        raise OutputError(f"{args.report} is a folder: name a file in it")
+
+
+def _check_extra(
+    path: Path, written: Iterable[Path], read: Iterable[Path], *, overwrite: bool
+) -> None:
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"cannot write {path}: the folder {path.parent} is not writable")
+    if any(path.resolve() == other.resolve() for other in written):
+        raise OutputError(f"{path} is to hold two results: give each its own name")
+    if any(path.exists() and other.exists() and path.samefile(other) for other in read):
+        raise OutputError(f"{path} is a file that the edit reads: choose another name")
+    if path.is_file() and not overwrite:
+        raise OutputError(f"{path} exists already: choose another, or allow it with --overwrite")
+
+
+def _check_frames_folder(path: Path, *, overwrite: bool) -> None:
+    if path.is_file():
+        raise OutputError(f"{path} is a file: end the name in .gif, or name a folder")
+    if path.is_dir() and any(path.iterdir()) and not overwrite:
+        raise OutputError(
+            f"the folder {path} is not empty: choose another, or allow it with --overwrite"
+        )
+
+
+def _read_expression(args: argparse.Namespace) -> np.ndarray:
+    text: str = args.expression_from
+    path, colon, number = text.rpartition(":")
+    numbered = bool(colon) and number.isdigit() and not Path(text).exists()
+    photo = read_photo(Path(path if numbered else text))
+    found = find_faces(photo.rgb(), finder=args.finder, device=choose_device(args.device))
+    return choose_face(found, int(number) if numbered else None).landmarks

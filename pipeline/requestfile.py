@@ -1,0 +1,113 @@
+"""A request in a JSON file, and a mask in a picture."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from editing.presets import PresetStrength
+from editing.regions import LANDMARKS
+from editing.spec import points_tensor
+from pipeline.errors import RequestError
+from pipeline.request import EditRequest, Mask
+
+KEYS = ("handles", "targets", "presets", "expression", "region", "mask")
+
+Record = Mapping[str, object]
+
+
+def read_request(path: Path) -> EditRequest:
+    """Read a request from a JSON file; a report or an edit of a session holds one, too.
+
+    Keys, all optional: "handles" and "targets" (lists of [x, y], photo pixels), "presets" (name ->
+    strength), "expression" (68 landmarks of another face), "region", "mask" (path of a picture,
+    relative to the file).
+
+    Raises:
+        RequestError: The file is not such JSON.
+        EditingError: The points are not pairs of numbers.
+    """
+    try:
+        found: object = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RequestError(f"{path} is no readable JSON file: {reason}") from error
+    record = _object(found, path)
+    record = _object(record["request"], path) if "request" in record else record
+    for key in record:
+        if key not in KEYS:
+            raise RequestError(f"{path} has an unknown key {key!r}: known are {', '.join(KEYS)}")
+    handles = _pairs("handles", record)
+    targets = _pairs("targets", record)
+    if len(handles) != len(targets):
+        raise RequestError(
+            f"{path}: a drag needs one target per handle: "
+            f"got {len(handles)} handles and {len(targets)} targets"
+        )
+    presets = record.get("presets", {})
+    if not isinstance(presets, Mapping):
+        raise RequestError(f'{path}: "presets" must be an object such as {{"smile": 1.0}}')
+    named = cast("Record", presets)
+    mask = _text("mask", record, path)
+    mask_file = path.parent / mask if mask is not None else None
+    return EditRequest(
+        drags=tuple(zip(handles, targets, strict=True)),
+        presets=tuple(_preset(name, value) for name, value in named.items()),
+        expression=_expression(record, path),
+        region=_text("region", record, path),
+        mask=read_mask(mask_file) if mask_file is not None else None,
+        mask_file=mask_file,
+    )
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a picture as a mask: white may change, black (below half) may not.
+
+    Raises:
+        RequestError: It is no picture.
+    """
+    try:
+        levels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    except (OSError, cv2.error) as error:
+        raise RequestError(f"cannot read the mask {path}: give a black and white PNG") from error
+    if levels is None:
+        raise RequestError(f"the mask {path} is no picture: give a black and white PNG")
+    return np.asarray(levels) >= 128
+
+
+def _object(value: object, path: Path) -> Record:
+    if not isinstance(value, Mapping):
+        raise RequestError(f"{path} must hold one JSON object, not {type(value).__name__}")
+    return cast("Record", value)
+
+
+def _text(key: str, record: Record, path: Path) -> str | None:
+    value = record.get(key)
+    if value is not None and not isinstance(value, str):
+        raise RequestError(f"{path}: {key!r} must be text, not {value!r}")
+    return value
+
+
+def _pairs(key: str, record: Record) -> list[tuple[float, float]]:
+    value = record.get(key, [])
+    points_tensor(key, value)  # checks; its float32 would round the numbers
+    return [(float(x), float(y)) for x, y in cast("list[tuple[float, float]]", value)]
+
+
+def _expression(record: Record, path: Path) -> NDArray[np.float64] | None:
+    if record.get("expression") is None:
+        return None
+    points = np.array(_pairs("expression", record), np.float64)
+    if len(points) != LANDMARKS:
+        raise RequestError(f'{path}: "expression" must hold {LANDMARKS} points, not {len(points)}')
+    return points
+
+
+def _preset(name: str, strength: object) -> PresetStrength:
+    if isinstance(strength, bool) or not isinstance(strength, (int, float)):
+        raise RequestError(f"strength of preset {name} must be a number, not {strength!r}")
+    return PresetStrength(name=name, strength=float(strength))
