@@ -1,16 +1,13 @@
-"""LPIPS with its published figures, the built-in network, and where the trunk is found."""
+"""LPIPS, the built-in network, and where the trunk is found."""
 
 import os
 import shutil
 from pathlib import Path
 
-import lpips
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -49,20 +46,6 @@ def smooth_picture(seed: int, side: int = 128) -> Tensor:
     rng = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, 9, 9, generator=rng) * 2 - 1
     return torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(-1, 1)
-
-
-def test_lpips_gives_the_published_distances(trunk: Path) -> None:
-    images = Path(str(lpips.__file__)).parents[1] / "imgs"
-    if not (images / "ex_ref.png").is_file():
-        pytest.skip("this copy of lpips holds no example images")
-
-    def read(name: str) -> Tensor:
-        pixels = np.asarray(Image.open(images / f"ex_{name}.png").convert("RGB"))
-        return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 127.5 - 1
-
-    network = load_lpips(trunk)
-    assert network(read("ref"), read("p0")).item() == pytest.approx(0.7219, abs=2e-4)
-    assert network(read("ref"), read("p1")).item() == pytest.approx(0.1376, abs=2e-4)
 
 
 def test_the_layers_maps_add_up_to_lpips(trunk: Path) -> None:

@@ -32,7 +32,7 @@ WHAT = "{} px portraits, trained on public-domain official portraits"
 def encoded_portraits(encoder: Encoder, data: Portraits, views: int, seed: int) -> Tensor:
     """The encoder's w `[views * N, w_dim]` of colour portraits under random warps and mirrors."""
     rng = torch.Generator().manual_seed(seed)
-    images = data.images[data.colour].float() / 127.5 - 1
+    images = data.network_images(data.colour)
     landmarks = data.landmarks[data.colour]
     found: list[Tensor] = []
     for _ in range(views):
@@ -55,10 +55,10 @@ def gaussian_of(latents: Tensor) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def shift_latents(generator: Generator, encoder: Encoder, shift: Tensor) -> None:
     """Add `shift` `[D]` to every latent, in place, so that the pictures stay as they are."""
-    encoder.base.bias += shift
+    encoder.base.bias.add_(shift)
     for name, layer in generator.synthesis.named_modules():
         if name.endswith("affine") and isinstance(layer, FullyConnected):
-            layer.bias -= layer.weight @ shift * (layer.weight_gain / layer.bias_gain)
+            layer.bias.sub_(layer.weight @ shift * (layer.weight_gain / layer.bias_gain))
 
 
 @torch.no_grad()
