@@ -1,9 +1,9 @@
 """DragGAN: drag points of a generated image by optimising its latents.
 
 Pan et al., "Drag Your GAN: Interactive Point-based Manipulation on the Generative Image
-Manifold" (2023). Each step supervises the motion of a small patch around every handle (Eq. 1-2)
-and finds the handles again (Eq. 3, `editing.tracking`). Lengths are quoted in pixels of a
-512-pixel crop (px@512) and scaled to the crop at hand.
+Manifold" (2023). Each step supervises the motion of a small patch around every handle (Eq. 1-2,
+`editing.supervision`) and finds the handles again (Eq. 3, `editing.tracking`). Lengths are quoted
+in pixels of a 512-pixel crop (px@512) and scaled to the crop at hand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from editing.engine import EditStep, StopReason
 from editing.errors import OptionError
 from editing.spec import DragSpec
-from editing.tracking import disc_offsets, sample_features, square_offsets, track_points
+from editing.supervision import block_features, mask_loss, motion_supervision, patch_offsets
+from editing.tracking import sample_features, square_offsets, track_points
 from inversion.types import Inversion
 
 REFERENCE_SIDE = 512
@@ -35,27 +36,36 @@ class DragEngine:
         metadata={"help": "move one shared latent vector or each one", "choices": ("w", "w+")},
     )
     layers: int = field(
-        default=6, metadata={"help": "number of latent vectors, counted from the first, that move"}
+        default=7,
+        metadata={"help": "number of latent vectors, counted from the first, that move; paper 6"},
     )
-    block: int | None = field(
+    blocks: tuple[int, ...] | None = field(
         default=None,
-        metadata={"help": "side of the feature block; default a quarter of the image's side"},
+        metadata={"help": "sides of the feature blocks; default 1/4 and 1/2 of the image's side"},
+    )
+    source: Literal["first", "current"] = field(
+        default="first",
+        metadata={
+            "help": "patch to supervise with: the first handle's, or the current one as the paper",
+            "choices": ("first", "current"),
+        },
     )
     learning_rate: float = field(
-        default=1e-2, metadata={"help": "step size of Adam; the paper's is 0.002"}
+        default=3e-2, metadata={"help": "step size of Adam; the paper's is 0.002"}
     )
     radius: float | None = field(
         default=None,
         metadata={
-            "help": "radius r1 of the supervised patch; default one feature cell, paper 3",
+            "help": "radius r1 of the supervised and tracked patch; default one cell of the "
+            "coarsest block, less beside a handle that goes another way; paper 3",
             "unit": PIXELS_AT_512,
         },
     )
     step_length: float | None = field(
         default=None,
         metadata={
-            "help": "how far a patch is asked to move at a time; default half a feature cell, "
-            "paper 1",
+            "help": "how far a patch is asked to move at a time; default one cell of the coarsest "
+            "block, paper 1",
             "unit": PIXELS_AT_512,
         },
     )
@@ -63,16 +73,8 @@ class DragEngine:
         default=12.0,
         metadata={"help": "reach r2 of the search for a handle", "unit": PIXELS_AT_512},
     )
-    template_radius: float | None = field(
-        default=None,
-        metadata={
-            "help": "radius of the patch that is searched for; default one feature cell, "
-            "paper 0: a point",
-            "unit": PIXELS_AT_512,
-        },
-    )
     mask_weight: float = field(
-        default=20.0, metadata={"help": "weight lambda of keeping what may not change"}
+        default=5.0, metadata={"help": "weight lambda of keeping what may not change; paper 20"}
     )
     anchor_weight: float = field(
         default=1.0, metadata={"help": "weight of keeping handles whose target is their own place"}
@@ -144,56 +146,6 @@ class DragEngine:
                 yield replace(best, index=step.index, stopped=stopped)
 
 
-def motion_supervision(
-    features: Tensor,
-    points: Tensor,
-    targets: Tensor,
-    *,
-    patch: Tensor,
-    step_length: float,
-    resolution: int,
-) -> Tensor:
-    """Sum over handles of |F(q) - F(q + d)|_1, q in the patch around p (Eq. 1, first term).
-
-    d is the direction from p to its target t, `step_length` long or less if t is nearer, so a
-    handle on its target adds nothing. F(q) is held constant: the patch is asked to move onto
-    q + d. As in the authors' code the norm is averaged over the patch and the channels.
-
-    Args:
-        features: `[1, C, r, r]`, F.
-        points: `[N, 2]`, p, crop pixels.
-        targets: `[N, 2]`, t.
-        patch: `[P, 2]` offsets of q from p.
-        step_length: crop pixels.
-        resolution: side of the crop in pixels.
-
-    Returns:
-        A scalar.
-    """
-    away = targets - points
-    distance = away.norm(dim=1, keepdim=True)
-    d = away * (step_length / distance.clamp(min=step_length))
-    q = points[:, None] + patch
-    here = sample_features(features.detach(), q, resolution)
-    there = sample_features(features, q + d[:, None], resolution)
-    return (here - there).abs().mean(dim=(1, 2)).sum()
-
-
-def mask_loss(features: Tensor, first: Tensor, fixed: Tensor) -> Tensor:
-    """|(F - F0) (1 - M)|_1, averaged over what is fixed (Eq. 1, second term).
-
-    Args:
-        features: `[1, C, r, r]`, F.
-        first: `[1, C, r, r]`, F0, of the unedited image.
-        fixed: `[1, 1, r, r]`, 1 - M at the features' resolution.
-
-    Returns:
-        A scalar, 0 where nothing is fixed.
-    """
-    change = ((features - first) * fixed).abs().mean(dim=1).sum()
-    return change / fixed.sum().clamp(min=1)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Drag:
     """What stays constant during one drag: the start and lengths in crop pixels."""
@@ -203,11 +155,10 @@ class _Drag:
     handles: Tensor
     targets: Tensor
     anchors: Tensor
-    block: int
+    blocks: tuple[int, ...]
     first: Tensor
     fixed: Tensor | None
     patch: Tensor
-    template_patch: Tensor
     templates: Tensor
     window: Tensor
     step_length: float
@@ -219,37 +170,32 @@ class _Drag:
     def begin(cls, engine: DragEngine, subject: Inversion, spec: DragSpec) -> _Drag:
         """Check the options against the subject and read the features of the start."""
         config = subject.generator.config
-        block = config.resolution // 4 if engine.block is None else engine.block
-        _check(engine, block, subject, spec)
+        blocks = engine.blocks or (config.resolution // 4, config.resolution // 2)
+        _check(engine, blocks, subject, spec)
         device = subject.pivot.latents.device
         pixel = config.resolution / REFERENCE_SIDE
         handles = spec.handles.to(device, torch.float32)
+        targets = spec.targets.to(device, torch.float32)
         moving = int((~spec.anchors).sum())
         reach = engine.reach if engine.reach is not None else (1.0 if moving <= 5 else 2.0)
-        first = _block_features(subject, subject.pivot.latents, block).detach()
-        cell = config.resolution / block
-
-        def length(option: float | None, cells: float) -> float:
-            return cells * cell if option is None else option * pixel
-
-        # A quarter of a feature cell is the paper's one pixel: 512 px, features of 128.
-        spacing = cell / 4
-        template_patch = disc_offsets(length(engine.template_radius, 1.0), 2 * spacing).to(device)
+        first = block_features(subject, subject.pivot.latents, blocks).detach()
+        coarse, fine = config.resolution / min(blocks), config.resolution / max(blocks)
+        radius = coarse if engine.radius is None else engine.radius * pixel
+        patch = patch_offsets(handles, targets, largest=radius, least=fine / 2)
         mask = None if spec.mask is None else spec.mask.to(device, torch.float32)
         return cls(
             engine=engine,
             subject=subject,
             handles=handles,
-            targets=spec.targets.to(device, torch.float32),
+            targets=targets,
             anchors=spec.anchors.to(device),
-            block=block,
+            blocks=blocks,
             first=first,
-            fixed=None if mask is None else 1 - F.adaptive_avg_pool2d(mask, block),
-            patch=disc_offsets(length(engine.radius, 1.0), spacing).to(device),
-            template_patch=template_patch,
-            templates=sample_features(first, handles[:, None] + template_patch, config.resolution),
-            window=square_offsets(engine.tracking_radius * pixel, spacing).to(device),
-            step_length=length(engine.step_length, 0.5),
+            fixed=None if mask is None else 1 - F.adaptive_avg_pool2d(mask, max(blocks)),
+            patch=patch,
+            templates=sample_features(first, handles[:, None] + patch, config.resolution),
+            window=square_offsets(engine.tracking_radius * pixel, fine / 2).to(device),
+            step_length=coarse if engine.step_length is None else engine.step_length * pixel,
             pixel=pixel,
             reach=reach * pixel,
             resolution=config.resolution,
@@ -262,28 +208,33 @@ class _Drag:
         return moved
 
     def features(self, offset: Tensor) -> Tensor:
-        """Features F of the supervised block, differentiable with respect to `offset`."""
+        """Features F of the supervised blocks, differentiable with respect to `offset`."""
         start = self.subject.pivot.latents.detach()
         layers = self.engine.layers
         with torch.enable_grad():
             latents = torch.cat((start[:, :layers] + offset, start[:, layers:]), dim=1)
-            return _block_features(self.subject, latents, self.block)
+            return block_features(self.subject, latents, self.blocks)
 
     def loss(self, features: Tensor, points: Tensor) -> Tensor:
         """Eq. 1: motion of the handles, and the change of what is fixed or anchored."""
         moving = ~self.anchors
+        patch, templates = self.patch[moving], self.templates[moving]
+        if self.engine.source == "current":
+            q = points[moving][:, None] + patch
+            templates = sample_features(features.detach(), q, self.resolution)
         loss = motion_supervision(
             features,
+            templates,
             points[moving],
             self.targets[moving],
-            patch=self.patch,
+            patch=patch,
             step_length=self.step_length,
             resolution=self.resolution,
         )
         if self.fixed is not None:
             loss = loss + self.engine.mask_weight * mask_loss(features, self.first, self.fixed)
-        q = self.handles[self.anchors][:, None] + self.patch
-        kept = sample_features(self.first, q, self.resolution)
+        q = (self.handles[:, None] + self.patch)[self.anchors]
+        kept = self.templates[self.anchors]
         held = (sample_features(features, q, self.resolution) - kept).abs().mean(dim=(1, 2)).sum()
         return loss + self.engine.anchor_weight * held
 
@@ -294,7 +245,7 @@ class _Drag:
             self.templates,
             points,
             window=self.window,
-            patch=self.template_patch,
+            patch=self.patch,
             resolution=self.resolution,
         )
 
@@ -312,24 +263,17 @@ class _Drag:
         )
 
 
-def _block_features(subject: Inversion, latents: Tensor, block: int) -> Tensor:
-    noise = subject.pivot.noise or "const"
-    synthesis = subject.generator.synthesize(
-        latents, image=False, keep=(block,), until=block, noise=noise
-    )
-    return synthesis.features[block].float()
-
-
-def _check(engine: DragEngine, block: int, subject: Inversion, spec: DragSpec) -> None:
+def _check(engine: DragEngine, blocks: tuple[int, ...], subject: Inversion, spec: DragSpec) -> None:
     config = subject.generator.config
     if spec.resolution != config.resolution:
         raise OptionError(
             f"the drag is drawn on a crop of {spec.resolution} pixels, but the generator makes "
             f"{config.resolution}: scale its points and mask"
         )
-    if block not in config.block_resolutions:
+    unknown = [block for block in blocks if block not in config.block_resolutions]
+    if unknown:
         raise OptionError(
-            f"the generator has no feature block {block}; choose one of "
+            f"the generator has no feature block {unknown[0]}; choose among "
             f"{', '.join(map(str, config.block_resolutions))}"
         )
     if not 1 <= engine.layers <= config.num_latents:
@@ -339,14 +283,15 @@ def _check(engine: DragEngine, block: int, subject: Inversion, spec: DragSpec) -
         )
     if engine.space not in ("w", "w+"):
         raise OptionError(f"space is w or w+, not {engine.space!r}")
+    if engine.source not in ("first", "current"):
+        raise OptionError(f"source is first or current, not {engine.source!r}")
     for name in ("learning_rate", "radius", "step_length", "tracking_radius"):
         value: float | None = getattr(engine, name)
         if value is not None and not 0 < value < float("inf"):
             raise OptionError(f"{name.replace('_', ' ')} must be a positive number, not {value}")
-    for name in ("template_radius", "mask_weight", "anchor_weight"):
-        value = getattr(engine, name)
-        if value is not None and not 0 <= value < float("inf"):
-            raise OptionError(f"{name.replace('_', ' ')} must be zero or positive, not {value}")
+    for name, weight in (("mask", engine.mask_weight), ("anchor", engine.anchor_weight)):
+        if not 0 <= weight < float("inf"):
+            raise OptionError(f"{name} weight must be zero or positive, not {weight}")
     if engine.max_steps < 1 or engine.patience < 1:
         raise OptionError("max steps and patience must be at least 1")
     if engine.reach is not None and not engine.reach > 0:

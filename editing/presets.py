@@ -23,6 +23,8 @@ STRONGEST = 2.0
 # A lid or lip is never asked past its opposite, nor an eye wider or a mouth farther than this.
 WIDEST_EYE = 0.32
 WIDEST_MOUTH = 0.60
+# Lips nearer than this touch: their inner contours are one line, which cannot be dragged apart.
+TOUCHING_LIPS = 0.08
 # Displacements below this, in eyes apart, are no movement at all.
 STILL = 1e-4
 EXPRESSION_LIMIT = 0.30
@@ -65,9 +67,11 @@ def _open_eyes(face: Points, strength: float) -> Points:
     for upper, lower in zip(_UPPER_LIDS, _LOWER_LIDS, strict=True):
         gap = max(float(face[lower, 1] - face[upper, 1]), 0.0)
         room = max(WIDEST_EYE - gap, 0.0)
-        change = min(0.09 * strength, room) if strength > 0 else gap * max(strength, -1.0)
+        change = min(0.12 * strength, room) if strength > 0 else gap * max(strength, -1.0)
         moved[upper, 1] = -0.75 * change
         moved[lower, 1] = 0.25 * change
+    # No portrait shows lids move alone: held brows would hold the lids.
+    moved[17:27, 1] = 0.7 * moved[list(_UPPER_LIDS), 1].mean()
     return moved
 
 
@@ -89,6 +93,8 @@ def _open_mouth(face: Points, strength: float) -> Points:
     for outer, inner in ((50, 61), (51, 62), (52, 63), (58, 67), (57, 66), (56, 65)):
         moved[outer] = moved[inner]
     moved[7:10, 1] = 0.6 * moved[66, 1]
+    if strength > 0 and max(gaps) < TOUCHING_LIPS:
+        moved[[50, 51, 52, *range(60, 68)]] = 0
     return moved
 
 
@@ -104,7 +110,7 @@ class _Preset:
 
 _SMILE_ANCHORS = (*_NOSE, *_EYE_CORNERS)
 _BROWS = _Preset(move=_raise_brows, anchors=_EYE_CORNERS, regions=("brows", "eyes"))
-# The corners lie within a feature cell of the lids: holding them would hold the lids.
+# The eyes' corners lie within a feature cell of the lids: holding them would hold the lids.
 _EYES = _Preset(move=_open_eyes, anchors=(27, 30), regions=("eyes", "brows"))
 _MOUTH = _Preset(move=_open_mouth, anchors=_NOSE, regions=("mouth", "jaw"))
 

@@ -61,22 +61,22 @@ def track_points(
 ) -> Tensor:
     """Find each handle again: p <- argmin over q in the window of |F'(q) - f|_1 (Eq. 3).
 
-    The paper's template f is the one feature vector at the first handle; a `patch` of several
-    offsets compares them all. The grid's minimum is refined by a parabola through its neighbours.
+    The paper's template f is the one feature vector at the first handle; patches of several
+    offsets compare them all. The grid's minimum is refined by a parabola through its neighbours.
 
     Args:
         features: `[1, C, r, r]`, F'.
         templates: `[N, P, C]`, what F0 held at `patch` around the first handles.
         points: `[N, 2]` where the handles were, crop pixels.
         window: `[K, K, 2]` candidate offsets from `square_offsets`.
-        patch: `[P, 2]` offsets at which templates are compared.
+        patch: `[N, P, 2]` offsets at which templates are compared.
         resolution: side of the crop in pixels.
 
     Returns:
         `[N, 2]` where the handles are now, within the crop.
     """
     q = points[:, None, None] + window
-    read = sample_features(features, q[..., None, :] + patch, resolution)
+    read = sample_features(features, q[..., None, :] + patch[:, None, None], resolution)
     distance = (read - templates[:, None, None]).abs().mean(dim=(3, 4))
     outside = ((q < 0) | (q > resolution)).any(dim=-1)
     distance = distance.masked_fill(outside, torch.inf)

@@ -1,7 +1,6 @@
 """From the command line's arguments to a request, and what they may write."""
 
 import argparse
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from editing.presets import parse_preset
-from pipeline.errors import OutputError
+from pipeline.errors import FaceError, OutputError
 from pipeline.faces import find_faces
 from pipeline.models import choose_device
-from pipeline.photo import check_output, read_photo
+from pipeline.photo import check_folder, check_output, read_photo
 from pipeline.request import EditRequest, Point
 from pipeline.requestfile import read_mask, read_request
 from pipeline.subject import choose_face
@@ -67,8 +66,7 @@ def _check_extra(
 ) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no folder {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"cannot write {path}: the folder {path.parent} is not writable")
+    check_folder(path.parent)
     if any(path.resolve() == other.resolve() for other in written):
         raise OutputError(f"{path} is to hold two results: give each its own name")
     if any(path.exists() and other.exists() and path.samefile(other) for other in read):
@@ -90,6 +88,11 @@ def _read_expression(args: argparse.Namespace) -> np.ndarray:
     text: str = args.expression_from
     path, colon, number = text.rpartition(":")
     numbered = bool(colon) and number.isdigit() and not Path(text).exists()
-    photo = read_photo(Path(path if numbered else text))
-    found = find_faces(photo.rgb(), finder=args.finder, device=choose_device(args.device))
-    return choose_face(found, int(number) if numbered else None).landmarks
+    source = Path(path if numbered else text)
+    found = find_faces(
+        read_photo(source).rgb(), finder=args.finder, device=choose_device(args.device)
+    )
+    try:
+        return choose_face(found, int(number) if numbered else None).landmarks
+    except FaceError as error:
+        raise FaceError(f"--expression-from {source}: {error}") from error

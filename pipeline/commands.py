@@ -1,9 +1,10 @@
 """What each command does: from parsed arguments to an `Outcome`; nothing is printed here."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -37,6 +38,8 @@ from pipeline.stored import keep_edit, recall_crop, recall_edit, recall_inversio
 from pipeline.subject import choose_face, cut_face, describe_faces, detect
 from weights.perceptual import TRUNK_VARIABLE
 from weights.store import builtin_models
+
+Step = TypeVar("Step")
 
 PRESETS, REGIONS, QUALITIES = tuple(PRESET_TABLE), tuple(REGION_TABLE), tuple(QUALITY_TABLE)
 
@@ -81,7 +84,7 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
     check_outputs(args)
     request = parse_request(args)
     check_request(photo, request)
-    models = load(args, console)
+    models = load(args)
     done = edit_photo(
         photo,
         request,
@@ -90,7 +93,7 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
         quality=args.quality,
         seed=args.seed,
         session=SessionPlace(folder=args.session, photo=args.photo) if args.session else None,
-        watch=console.watch,
+        watch=announcing(console, models),
     )
     if args.face is None and len(done.faces) > 1:
         console.say(
@@ -112,9 +115,9 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
     return Outcome(text=text, record=report)
 
 
-def align(args: argparse.Namespace, console: Console) -> Outcome:
+def align(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG001
     """Find, align and keep a face."""
-    photo, models = read_photo(args.photo), load(args, console, inverts=False)
+    photo, models = read_photo(args.photo), load(args)
     found = detect(photo, models)
     face = choose_face(found, args.face)
     crop = cut_face(photo, face, models.generator.config.resolution)
@@ -126,12 +129,12 @@ def align(args: argparse.Namespace, console: Console) -> Outcome:
 
 def invert(args: argparse.Namespace, console: Console) -> Outcome:
     """Invert the session's face, unless that was done."""
-    session, photo, models = _reopen(args, console, inverts=True)
+    session, photo, models = _reopen(args)
     face, alignment = recall_crop(session)
     crop = cut_face(photo, face, alignment.resolution)
     settings = session.settings
     inversion, done = invert_face(
-        crop, models, settings.quality, settings.seed, session, console.watch
+        crop, models, settings.quality, settings.seed, session, announcing(console, models)
     )
     report = inversion.report
     text = (
@@ -143,7 +146,7 @@ def invert(args: argparse.Namespace, console: Console) -> Outcome:
 
 def drag(args: argparse.Namespace, console: Console) -> Outcome:
     """Edit the session's inversion and keep the edit."""
-    session, photo, models = _reopen(args, console)
+    session, photo, models = _reopen(args)
     request = parse_request(args)
     check_request(photo, request)
     face, alignment = recall_crop(session)
@@ -161,7 +164,7 @@ def drag(args: argparse.Namespace, console: Console) -> Outcome:
 
 def composite(args: argparse.Namespace, console: Console) -> Outcome:
     """Carry an edit of the session over to its photo."""
-    session, photo, models = _reopen(args, console)
+    session, photo, models = _reopen(args)
     check_output(args.output, source=session.photo, overwrite=args.overwrite)
     stored, inversion = recall_edit(session, args.edit), recall_inversion(session, models.generator)
     if inversion is None:
@@ -198,26 +201,39 @@ def weights_list(args: argparse.Namespace, console: Console) -> Outcome:  # noqa
 
 def demo(args: argparse.Namespace, console: Console) -> Outcome:
     """Edit a photograph that is already on this machine."""
-    report = demonstration.run_demo(args.output, load(args, console), console.watch)
+    models = load(args)
+    report = demonstration.run_demo(args.output, models, announcing(console, models))
     text = f"look at {args.output / demonstration.BEFORE_AFTER}"
     return Outcome(text=text, record=report)
 
 
 def bench(args: argparse.Namespace, console: Console) -> Outcome:
     """Measure the stages."""
-    rows = benches.run_bench(args.what, load(args, console), console.watch)
+    models = load(args)
+    rows = benches.run_bench(args.what, models, announcing(console, models))
     return Outcome(text=benches.to_table(rows), record={"bench": [asdict(row) for row in rows]})
 
 
-def load(args: argparse.Namespace, console: Console, *, inverts: bool = True) -> Models:
-    """Load the networks; where they are to invert, say which substitute is in use."""
-    models = load_models(args.generator, device=args.device, finder=args.finder)
-    if inverts and models.perceptual.name == "builtin":
-        console.say(
-            "LPIPS has no trunk on this machine, so the built-in perceptual distance is used "
-            f"({TRUNK_VARIABLE} can name the trunk's file)"
-        )
-    return models
+def load(args: argparse.Namespace) -> Models:
+    """Load the networks that the arguments name."""
+    return load_models(args.generator, device=args.device, finder=args.finder)
+
+
+def announcing(console: Console, models: Models) -> Watch:
+    """The console's watch, which says before the first inversion that a substitute is used."""
+    pending = models.perceptual.name == "builtin"
+
+    def watch(steps: Iterable[Step], /, *, stage: str, total: int) -> Iterable[Step]:
+        nonlocal pending
+        if pending and stage == "invert":
+            pending = False
+            console.say(
+                "LPIPS has no trunk on this machine, so the built-in perceptual distance is used "
+                f"({TRUNK_VARIABLE} can name the trunk's file)"
+            )
+        return console.watch(steps, stage=stage, total=total)
+
+    return watch
 
 
 def save(
@@ -245,9 +261,7 @@ def draw_faces(photo: Photo, found: list[Face]) -> Image.Image:
     return Image.fromarray(canvas)
 
 
-def _reopen(
-    args: argparse.Namespace, console: Console, *, inverts: bool = False
-) -> tuple[Session, Photo, Models]:
+def _reopen(args: argparse.Namespace) -> tuple[Session, Photo, Models]:
     session = open_session(args.session)
     args.generator = session.settings.generator
     photo = read_photo(Path(session.photo))
@@ -255,7 +269,7 @@ def _reopen(
         raise SessionError(
             f"{session.photo} has changed since {args.session} began: start another session"
         )
-    models = load(args, console, inverts=inverts)
+    models = load(args)
     if models.sha256 != session.settings.generator_sha256:
         raise SessionError(
             f"the generator {args.generator} has changed since {args.session} began: "

@@ -8,9 +8,7 @@ gave, and again in the square that those first landmarks give. The other is FAN 
 
 import dataclasses
 import math
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -19,7 +17,16 @@ import torch
 import torch.nn.functional as F
 
 from pipeline.errors import FaceError, RequestError
-from weights.errors import BrokenWeightsError, MissingWeightsError
+from pipeline.fan import (
+    WORKING_SIDE,
+    Points,
+    Rgb,
+    checkpoints,
+    find_with_fan,
+    missing_fan_files,
+    reduced,
+    resized,
+)
 from weights.face_finder import (
     DETECTOR_SIZES,
     DETECTOR_STRIDE,
@@ -31,22 +38,7 @@ from weights.face_finder import (
     load_face_finder,
 )
 
-Rgb = npt.NDArray[np.float32]
-Points = npt.NDArray[np.float64]
-
 FINDERS: Final = ("auto", "builtin", "fan")
-WORKING_SIDE: Final = 1280
-"""Longer side of the reduced copy in which faces are looked for, px."""
-FAN_SIDE: Final = 2560
-"""Longer side of the copy in which FAN places landmarks, px."""
-FAN_FILE: Final = "2DFAN4-11f355bf06.pth.tar"
-FAN_DETECTORS: Final = {
-    "sfd": ("s3fd-619a316812.pth",),
-    "yunet": ("face_detection_yunet_2023mar.onnx",),
-    "blazeface": ("blazeface.pth", "anchors.npy"),
-}
-"""Detectors that can go with FAN, best first, and their files."""
-
 _CANDIDATE_SCORE = 0.3
 _FACE_SCORE = 0.5
 _PRIOR = -5.8
@@ -93,8 +85,8 @@ def find_faces(rgb: Rgb, *, finder: str = "auto", device: str | torch.device = "
         raise RequestError(f"unknown face finder {finder!r}: choose one of {', '.join(FINDERS)}")
     if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise FaceError(f"faces are looked for in [H, W, 3] pictures: got {list(rgb.shape)}")
-    use_fan = finder == "fan" or (finder == "auto" and not _missing_fan_files(_checkpoints()))
-    found = (_find_with_fan if use_fan else _find_builtin)(rgb, torch.device(device))
+    use_fan = finder == "fan" or (finder == "auto" and not missing_fan_files(checkpoints()))
+    found = (find_with_fan if use_fan else _find_builtin)(rgb, torch.device(device))
     ordered = sorted(found, key=lambda pair: float(pair[0][:, 0].min() + pair[0][:, 0].max()))
     return [
         Face(
@@ -109,7 +101,7 @@ def find_faces(rgb: Rgb, *, finder: str = "auto", device: str | torch.device = "
 
 def _find_builtin(rgb: Rgb, device: torch.device) -> list[tuple[Points, float]]:
     finder = load_face_finder(device=device)
-    small = _reduced(rgb, WORKING_SIDE)
+    small = reduced(rgb, WORKING_SIDE)
     scale = np.array([rgb.shape[1] / small.shape[1], rgb.shape[0] / small.shape[0]])
     found: list[tuple[Points, float]] = []
     for x, y, size, proposed in find_candidates(small, finder.detector):
@@ -137,7 +129,7 @@ def find_candidates(rgb: Rgb, detector: FaceDetector) -> npt.NDArray[np.float64]
     rows: list[npt.NDArray[np.float64]] = [np.empty((0, 4))]
     factor = 1.0
     while max(gray.shape) * factor >= _SMALLEST_LEVEL:
-        level = _resized(gray, factor)
+        level = resized(gray, factor)
         picture = torch.from_numpy(level)[None, None].to(device)
         height, width = picture.shape[-2:]
         padded = F.pad(picture, (0, -width % 16, 0, -height % 16), mode="replicate")
@@ -230,81 +222,3 @@ def _overlap(a: Points, b: Points) -> float:
     sides = np.minimum(a.max(0), b.max(0)) - np.maximum(a.min(0), b.min(0))
     smaller = min(float(np.prod(np.ptp(p, axis=0))) for p in (a, b))
     return float(np.prod(np.maximum(sides, 0))) / max(smaller, 1e-9)
-
-
-def _reduced(rgb: Rgb, side: int) -> Rgb:
-    factor = side / max(rgb.shape[:2])
-    return rgb if factor >= 1 else _resized(rgb, factor)
-
-
-def _resized(picture: Rgb, factor: float) -> Rgb:
-    size = [max(1, round(n * factor)) for n in picture.shape[1::-1]]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-
-
-def _checkpoints() -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints"
-
-
-def _missing_fan_files(folder: Path) -> list[str]:
-    missing = [] if (folder / FAN_FILE).is_file() else [FAN_FILE]
-    if _fan_detector(folder) is None:
-        missing.append(" or ".join(" + ".join(files) for files in FAN_DETECTORS.values()))
-    return missing
-
-
-def _fan_detector(folder: Path) -> str | None:
-    complete = (
-        name
-        for name, files in FAN_DETECTORS.items()
-        if all((folder / file).is_file() for file in files)
-    )
-    return next(complete, None)
-
-
-def _find_with_fan(rgb: Rgb, device: torch.device) -> list[tuple[Points, float]]:
-    folder = _checkpoints()
-    missing = _missing_fan_files(folder)
-    detector = _fan_detector(folder)
-    if missing or detector is None:
-        raise MissingWeightsError(
-            f"the FAN face finder lacks {' and '.join(missing)}: "
-            f"put them into {folder}, or use the built-in finder"
-        )
-    network = _load_fan(folder, detector, device)
-    large = _reduced(rgb, FAN_SIDE)
-    small = _reduced(rgb, WORKING_SIDE)
-    shrink = large.shape[1] / small.shape[1]
-    boxes = network.face_detector.detect_from_image(_bytes(small))
-    if len(boxes) == 0:
-        return []
-    boxes = [[*(shrink * float(c) for c in box[:4]), float(box[-1])] for box in boxes]
-    placed = network.get_landmarks_from_image(_bytes(large), detected_faces=boxes)
-    scale = np.array([rgb.shape[1] / large.shape[1], rgb.shape[0] / large.shape[0]])
-    return [
-        (np.asarray(points, np.float64)[:, :2] * scale, min(1.0, box[-1]))
-        for points, box in zip(placed, boxes, strict=True)
-    ]
-
-
-def _load_fan(folder: Path, detector: str, device: torch.device) -> Any:
-    # Imported here: it takes two seconds, and the built-in finder can do without.
-    import face_alignment
-
-    paths = [str(folder / file) for file in FAN_DETECTORS[detector]]
-    options = dict(zip(("path_to_detector", "path_to_anchor"), paths, strict=False))
-    try:
-        return face_alignment.FaceAlignment(
-            face_alignment.LandmarksType.TWO_D,
-            device=str(device),
-            compile=False,
-            face_detector=detector,
-            face_detector_kwargs=options,
-        )
-    except (UnpicklingError, RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BrokenWeightsError(f"the FAN face finder's files in {folder}: {reason}") from error
-
-
-def _bytes(rgb: Rgb) -> npt.NDArray[np.uint8]:
-    return np.round(rgb.clip(0, 1) * 255).astype(np.uint8)

@@ -1,17 +1,16 @@
 """What a photo's file carries besides pixels: EXIF, XMP, ICC profile, resolution, JPEG tables."""
 
-import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
-from xml.dom import minidom
-from xml.parsers.expat import ExpatError
 
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin
 from PIL.TiffImagePlugin import TiffImageFile
+
+from pipeline.xmp import IPTC_EXT, TIFF, XMP, with_xmp_properties
 
 DIGITAL_SOURCE_TYPE: Final = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -19,17 +18,6 @@ DIGITAL_SOURCE_TYPE: Final = (
 EXIF_DIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
-_RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_XMP: Final = "http://ns.adobe.com/xap/1.0/"
-_IPTC_EXT: Final = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-_TIFF: Final = "http://ns.adobe.com/tiff/1.0/"
-_XMLNS: Final = "http://www.w3.org/2000/xmlns/"
-_EMPTY_PACKET: Final = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-    f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"/></x:xmpmeta>'
-    '<?xpacket end="w"?>'
-)
-_OTHER_ENCODING: Final = re.compile(r"""<\?xml[^>]*encoding=["'](?!utf-8)""", re.IGNORECASE)
 _XMP_KEYWORD: Final = b"XML:com.adobe.xmp\0"
 _PNG_KEPT_CHUNKS: Final = frozenset(
     {b"gAMA", b"cHRM", b"sRGB", b"cICP", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
@@ -102,7 +90,7 @@ class Metadata:
         return replace(
             self,
             exif=_with_exif_tags(self.exif, {ExifTags.Base.Orientation: 1}, turned=turned),
-            xmp=_with_xmp_properties(self.xmp, {(_TIFF, "tiff:Orientation"): "1"})
+            xmp=with_xmp_properties(self.xmp, {(TIFF, "tiff:Orientation"): "1"})
             if self.xmp and b"Orientation" in self.xmp
             else self.xmp,
             dpi=self.dpi and (self.dpi[::-1] if turned else self.dpi),
@@ -113,14 +101,14 @@ class Metadata:
     def edited(self, software: str) -> "Metadata":
         """Return the metadata that says the picture was edited with a trained generator."""
         properties = {
-            (_IPTC_EXT, "Iptc4xmpExt:DigitalSourceType"): DIGITAL_SOURCE_TYPE,
-            (_XMP, "xmp:CreatorTool"): software,
+            (IPTC_EXT, "Iptc4xmpExt:DigitalSourceType"): DIGITAL_SOURCE_TYPE,
+            (XMP, "xmp:CreatorTool"): software,
         }
         others = tuple(chunk for chunk in self.png_chunks if chunk[1][:9] != b"Software\0")
         return replace(
             self,
             exif=_with_exif_tags(self.exif, {ExifTags.Base.Software: software}, turned=False),
-            xmp=_with_xmp_properties(self.xmp or b"", properties),
+            xmp=with_xmp_properties(self.xmp or b"", properties),
             png_chunks=(*others, (b"tEXt", b"Software\0" + software.encode("latin-1"))),
         )
 
@@ -261,50 +249,3 @@ def _read_chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind in _PNG_KEPT_CHUNKS and not content.startswith(_XMP_KEYWORD):
             yield kind, content
         at += 12 + length
-
-
-def _with_xmp_properties(packet: bytes, properties: dict[tuple[str, str], str]) -> bytes:
-    """Set simple properties (namespace, qualified name) of an XMP packet, keeping all others.
-
-    A packet that is not well-formed UTF-8 XML with an RDF element, or that declares a document type
-    (whose entities could expand without bound), is replaced by a new one.
-    """
-    document = _parse_packet(packet) or minidom.parseString(_EMPTY_PACKET.encode())  # noqa: S318
-    root = document.getElementsByTagNameNS(_RDF, "RDF")[0]
-    for description in list(root.getElementsByTagNameNS(_RDF, "Description")):
-        if description.parentNode is not root:
-            continue
-        for namespace, name in properties:
-            local = name.partition(":")[2]
-            if description.hasAttributeNS(namespace, local):
-                description.removeAttributeNS(namespace, local)
-            for child in list(description.childNodes):
-                if isinstance(child, minidom.Element) and (
-                    (child.namespaceURI, child.localName) == (namespace, local)
-                ):
-                    description.removeChild(child)
-    ours = document.createElementNS(_RDF, "rdf:Description")
-    ours.setAttributeNS(_XMLNS, "xmlns:rdf", _RDF)
-    ours.setAttributeNS(_RDF, "rdf:about", _about(root))
-    for (namespace, name), value in properties.items():
-        ours.setAttributeNS(_XMLNS, f"xmlns:{name.partition(':')[0]}", namespace)
-        ours.setAttributeNS(namespace, name, value)
-    root.appendChild(ours)
-    return "".join(node.toxml() for node in document.childNodes).encode()
-
-
-def _about(root: minidom.Element) -> str:
-    """Return the resource that all descriptions of a packet must name alike."""
-    descriptions = root.getElementsByTagNameNS(_RDF, "Description")
-    return descriptions[0].getAttributeNS(_RDF, "about") if descriptions else ""
-
-
-def _parse_packet(packet: bytes) -> minidom.Document | None:
-    try:
-        text = packet.decode("utf-8").strip("\0 \r\n\t\ufeff")
-        if "<!" in text.replace("<!--", "").replace("<![CDATA[", "") or _OTHER_ENCODING.match(text):
-            return None
-        document = minidom.parseString(text.encode())  # noqa: S318
-    except (UnicodeDecodeError, ExpatError):
-        return None
-    return document if document.getElementsByTagNameNS(_RDF, "RDF") else None

@@ -1,56 +1,27 @@
 """Photographs as values: read from a file, changed in places, written with all they carried."""
 
 import hashlib
-import importlib
-import io
 import os
 import shutil
 import struct
+import tempfile
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline.colour import Mode, Pixels, from_rgb, to_rgb
+from pipeline.decode import KINDS, MAX_PIXELS, decode, open_image, register_heif, too_large, turn
 from pipeline.encode import ENCODERS, Picture
 from pipeline.errors import (
     BrokenPhotoError,
-    NotAPhotoError,
     OutputError,
     PhotoNotFoundError,
-    PhotoTooLargeError,
 )
-from pipeline.metadata import PNG_SIGNATURE, Metadata, read_metadata
+from pipeline.metadata import Metadata, read_metadata
 from pipeline.version import VERSION
-
-MAX_PIXELS: Final = 178_000_000
-"""Largest photo read by default; Pillow itself opens none that is much larger."""
-
-_KINDS: Final = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),
-    "PNG": (".png",),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-    "PPM": (".pgm", ".ppm"),
-    "HEIF": (".heic", ".heif"),
-    "BMP": (),
-    "GIF": (),
-}
-_OWN_MODES: Final[dict[str, Mode]] = {
-    "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK", "P": "P"
-}  # fmt: skip
-_CONVERTED: Final[dict[str, Mode]] = {
-    "1": "L", "La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB", "YCbCr": "RGB",
-    "LAB": "RGB", "HSV": "RGB",
-}  # fmt: skip
-_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,9 +110,9 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
     # Pillow warns about sizes that `max_pixels` judges, and about damaged EXIF that is left out.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = _open(path, encoded)
+        image = open_image(path, encoded)
         if image.width * image.height > max_pixels:
-            raise _too_large(path, f"{image.width} x {image.height} pixels", max_pixels)
+            raise too_large(path, f"{image.width} x {image.height} pixels", max_pixels)
         metadata = read_metadata(image, encoded)
         try:
             image.load()
@@ -149,10 +120,10 @@ def read_photo(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
             raise BrokenPhotoError(
                 f"{path} is cut short or damaged ({error}): get a complete copy of the file"
             ) from error
-        pixels, mode, palette, notes = _decode(path, image, encoded)
+        pixels, mode, palette, notes = decode(path, image, encoded)
     if getattr(image, "n_frames", 1) > 1:
         notes += (f"the file holds {image.n_frames} frames: the first is used",)  # pyright: ignore[reportAttributeAccessIssue]
-    upright = np.ascontiguousarray(_turn(pixels, metadata.orientation))
+    upright = np.ascontiguousarray(turn(pixels, metadata.orientation))
     upright.setflags(write=False)
     as_it_is = metadata.orientation == 1 and not notes
     return Photo(
@@ -188,7 +159,7 @@ def check_output(
         raise OutputError(
             f"cannot tell what kind of file {path} should be: end its name in {known}"
         )
-    if suffix in _KINDS["HEIF"] and not _register_heif():
+    if suffix in KINDS["HEIF"] and not register_heif():
         raise OutputError(
             f"writing {path} needs pillow-heif: run pip install 'photodrag[heic]', or choose .png"
         )
@@ -198,12 +169,26 @@ def check_output(
         raise OutputError(
             f"there is no folder {path.parent} to write {path.name} to: make it first"
         )
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"the folder {path.parent} is not writable: choose another output")
+    check_folder(path.parent)
     if path.exists() and not overwrite:
         is_source = source is not None and Path(source).exists() and path.samefile(source)
         what = "is the input photo itself" if is_source else "exists already"
         raise OutputError(f"{path} {what}: choose another output, or allow it with --overwrite")
+
+
+def check_folder(folder: Path) -> None:
+    """Check that files can be made in a folder, by making one that has no name.
+
+    Raises:
+        OutputError: They cannot.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} is not writable ({error.strerror}): choose another output"
+        ) from error
 
 
 def save_photo(
@@ -229,7 +214,7 @@ def save_photo(
     path = Path(path)
     check_output(path, overwrite=overwrite)
     suffix = path.suffix.lower()
-    if photo.encoded is not None and not edited and suffix in _KINDS[photo.kind]:
+    if photo.encoded is not None and not edited and suffix in KINDS[photo.kind]:
         _write_atomically(path, photo.encoded)
         return ()
     picture = Picture(
@@ -261,120 +246,6 @@ def _read_bytes(path: Path) -> bytes:
         raise PhotoNotFoundError(
             f"{path} cannot be read ({error.strerror}): check its permissions"
         ) from error
-
-
-def _open(path: Path, encoded: bytes) -> Image.Image:
-    is_heif = encoded[4:8] == b"ftyp" and encoded[8:12] in _HEIF_BRANDS
-    if is_heif and not _register_heif():
-        raise NotAPhotoError(f"{path} is HEIC, which needs: pip install 'photodrag[heic]'")
-    # The JPEG reader finds MPO, a JPEG with more pictures behind the first, by itself.
-    formats = [kind for kind in _KINDS if kind != "MPO" and (kind != "HEIF" or is_heif)]
-    Image.init()  # registers the kinds that Pillow loads only on demand
-    try:
-        return Image.open(io.BytesIO(encoded), formats=formats)
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, "too many pixels", MAX_PIXELS) from error
-    except UnidentifiedImageError as error:
-        what = "is empty" if not encoded else "is not a photo that can be read"
-        raise NotAPhotoError(
-            f"{path} {what}: use a JPEG, PNG, WebP, TIFF, PGM, PPM, BMP, GIF or HEIC file"
-        ) from error
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise BrokenPhotoError(
-            f"{path} is cut short or damaged ({error}): get a complete copy of the file"
-        ) from error
-
-
-def _too_large(path: Path, size: str, max_pixels: int) -> PhotoTooLargeError:
-    return PhotoTooLargeError(
-        f"{path} has {size}, more than the limit of {max_pixels / 1e6:.0f} million: scale it down"
-    )
-
-
-def _register_heif() -> bool:
-    try:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    except ImportError:
-        return False
-    return True
-
-
-def _decode(
-    path: Path, image: Image.Image, encoded: bytes
-) -> tuple[Pixels, Mode, NDArray[np.uint8] | None, tuple[str, ...]]:
-    """Return the loaded picture's pixels, mode, palette and notes."""
-    mode = image.mode
-    if mode.startswith("I;16") or (mode == "I" and image.format == "PPM"):
-        return np.asarray(image).astype(np.uint16), "L", None, ()
-    if _bits_per_channel(image, encoded) == 16:
-        return _decode_deep(path, image, encoded)
-    if mode == "P":
-        return np.asarray(image), "P", _palette(image), ()
-    if "transparency" in image.info and mode in ("L", "RGB"):
-        opened: Mode = "LA" if mode == "L" else "RGBA"
-        note = f"the transparent colour was converted to an alpha channel ({mode} to {opened})"
-        return np.asarray(image.convert(opened)), opened, None, (note,)
-    if mode in _OWN_MODES:
-        return np.asarray(image), _OWN_MODES[mode], None, ()
-    if mode in _CONVERTED:
-        opened = _CONVERTED[mode]
-        return (
-            np.asarray(image.convert(opened)),
-            opened,
-            None,
-            (f"{mode} was converted to {opened}",),
-        )
-    raise NotAPhotoError(
-        f"{path} holds pixels of mode {mode}, which is not edited: "
-        "convert it to 8 or 16 bits per channel"
-    )
-
-
-def _turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Apply an EXIF orientation, of 1 to 8."""
-    if orientation >= 5:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels
-
-
-def _palette(image: Image.Image) -> NDArray[np.uint8]:
-    colours = image.convert("P").getpalette("RGBA") or []
-    palette = np.asarray(colours, np.uint8).reshape(-1, 4).copy()
-    transparency = image.info.get("transparency")
-    if isinstance(transparency, bytes):
-        opacity = np.frombuffer(transparency, np.uint8)[: len(palette)]
-        palette[: len(opacity), 3] = opacity
-    elif isinstance(transparency, int) and transparency < len(palette):
-        palette[transparency, 3] = 0
-    return palette
-
-
-def _bits_per_channel(image: Image.Image, encoded: bytes) -> int:
-    if encoded.startswith(PNG_SIGNATURE):
-        return encoded[24]
-    if isinstance(image, TiffImageFile):
-        return int(image.tag_v2.get(258, (8,))[0])
-    return 8
-
-
-def _decode_deep(
-    path: Path, image: Image.Image, encoded: bytes
-) -> tuple[Pixels, Mode, NDArray[np.uint8] | None, tuple[str, ...]]:
-    """Decode 16-bit colour, which Pillow would cut to 8 bits, with OpenCV."""
-    pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
-        raise NotAPhotoError(
-            f"{path} holds 16-bit pixels of mode {image.mode}, which are not edited: "
-            "convert it to 16-bit gray or RGB"
-        )
-    if pixels.shape[2] == 4:
-        note = ("16-bit gray with alpha was converted to RGBA",) if image.mode == "LA" else ()
-        return pixels[..., [2, 1, 0, 3]].astype(np.uint16), "RGBA", None, note
-    return pixels[..., ::-1].astype(np.uint16), "RGB", None, ()
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -56,7 +56,7 @@ def builtin_models() -> list[BuiltinModel]:
 
 
 def cache_folder() -> Path:
-    """Folder of the user's own models: `PHOTODRAG_CACHE`, or `~/.cache/photodrag`."""
+    """Folder of files that the user adds: `PHOTODRAG_CACHE`, or `~/.cache/photodrag`."""
     chosen = os.environ.get("PHOTODRAG_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "photodrag"
 

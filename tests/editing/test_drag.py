@@ -9,19 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from editing.drag import DragEngine, mask_loss, motion_supervision
+from editing.drag import DragEngine
 from editing.engine import finish_edit, run_edit
 from editing.errors import EditingError, OptionError
 from editing.spec import DragSpec
-from editing.tracking import disc_offsets, sample_features
+from editing.tracking import sample_features
 from inversion.types import Inversion
 
 # 32 px are 1/16 of 512: lengths of the paper would be a fraction of the tiny features' cells.
 ENGINE = DragEngine(
-    block=16,
+    blocks=(16,),
     radius=24.0,
     tracking_radius=48.0,
-    template_radius=0.0,
     step_length=8.0,
     learning_rate=1e-2,
     reach=6.0,
@@ -38,66 +37,20 @@ def drag(
     )
 
 
-def supervise(features: Tensor, target: Tensor) -> Tensor:
-    return motion_supervision(
-        features,
-        torch.tensor([[7.3, 8.1]], dtype=features.dtype),
-        target.to(features.dtype),
-        patch=disc_offsets(2.0, 0.7).to(features.dtype),
-        step_length=1.0,
-        resolution=16,
-    )
-
-
-def test_loss_is_zero_at_the_target_and_not_elsewhere() -> None:
-    features = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    assert supervise(features, torch.tensor([[7.3, 8.1]])) == 0
-    assert supervise(features, torch.tensor([[9.0, 8.1]])) > 0
-
-
-def test_gradient_of_motion_supervision() -> None:
-    """Only the moved patch carries gradient, so the fixed patch is held as the check perturbs."""
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(1, 2, 5, 5, dtype=torch.float64, generator=generator)
-    points = torch.tensor([[7.3, 8.1]], dtype=torch.float64)
-    patch = disc_offsets(2.0, 0.7).double()
-    targets = torch.tensor([[10.0, 5.0]], dtype=torch.float64)
-    leaf = features.clone().requires_grad_()
-    loss = motion_supervision(leaf, points, targets, patch=patch, step_length=1.0, resolution=16)
-    loss.backward()
-    away = (targets - points) / (targets - points).norm()
-    here = sample_features(features, points[:, None] + patch, 16)
-
-    def held(changed: Tensor) -> Tensor:
-        there = sample_features(changed, points[:, None] + patch + away[:, None], 16)
-        return (here - there).abs().mean()
-
-    assert torch.autograd.gradcheck(held, features.clone().requires_grad_())
-    other = features.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(held(other), other)
-    assert leaf.grad is not None
-    torch.testing.assert_close(leaf.grad, expected)
-
-
-def test_mask_loss_sees_only_what_is_fixed() -> None:
-    first = torch.zeros(1, 3, 8, 8)
-    changed = first.clone()
-    changed[..., :4] = 2.0
-    fixed = torch.zeros(1, 1, 8, 8)
-    assert mask_loss(changed, first, fixed) == 0
-    fixed[..., 4:] = 1
-    assert mask_loss(changed, first, fixed) == 0
-    assert mask_loss(changed, first, 1 - fixed) == 2.0
-
-
+@pytest.mark.parametrize("source", ["first", "current"])
 @pytest.mark.parametrize("space", ["w", "w+"])
 @pytest.mark.parametrize(
     ("handle", "target"), [((12.0, 14.0), (15.0, 14.0)), ((20.0, 20.0), (20.0, 17.0))]
 )
 def test_reaches_its_target(
-    space: Any, handle: tuple[float, float], target: tuple[float, float], subject: Inversion
+    space: Any,
+    source: Any,
+    handle: tuple[float, float],
+    target: tuple[float, float],
+    subject: Inversion,
 ) -> None:
-    result = run_edit(replace(ENGINE, space=space), subject, drag(handle, target))
+    engine = replace(ENGINE, space=space, source=source)
+    result = run_edit(engine, subject, drag(handle, target))
     assert result.stopped == "reached"
     assert result.reached == (True,)
     assert result.mean_distance < 6 / 16
@@ -118,6 +71,19 @@ def test_feature_really_arrives(subject: Inversion) -> None:
     before = sample_features(features(subject.pivot.latents), spec.targets, 32)
     after = sample_features(features(result.latents), spec.targets, 32)
     assert (after - wanted).abs().mean() < 0.6 * (before - wanted).abs().mean()
+
+
+def test_several_blocks_and_handles_that_part(subject: Inversion) -> None:
+    """Two handles of one cell of the coarse block go opposite ways."""
+    engine = replace(ENGINE, blocks=None, radius=None, step_length=None)
+    spec = DragSpec(
+        handles=torch.tensor([[14.0, 14.0], [14.0, 17.0]]),
+        targets=torch.tensor([[14.0, 12.5], [14.0, 18.5]]),
+        resolution=32,
+    )
+    result = run_edit(engine, subject, spec)
+    assert result.mean_distance < 1
+    assert result.points[1, 1] - result.points[0, 1] > 4
 
 
 def test_moves_only_the_first_vectors_and_leaves_the_subject_alone(subject: Inversion) -> None:
@@ -203,7 +169,8 @@ def test_mask_and_anchor_hold_what_they_name(subject: Inversion) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"block": 48}, "no feature block 48; choose one of 4, 8, 16, 32"),
+        ({"blocks": (8, 48)}, "no feature block 48; choose among 4, 8, 16, 32"),
+        ({"source": "last"}, "source is first or current, not 'last'"),
         ({"layers": 0}, "layers must be from 1 to the generator's 8 latent vectors, not 0"),
         ({"layers": 9}, "not 9"),
         ({"space": "z"}, "space is w or w\\+, not 'z'"),

@@ -77,6 +77,20 @@ def test_brows_rise_and_fall(landmarks: Landmarks) -> None:
     assert (down[17:27, 1] > landmarks[17:27, 1]).all()
 
 
+def test_brows_follow_the_lids(landmarks: Landmarks) -> None:
+    wide = after(preset("open-eyes", 1.0, landmarks, resolution=128), landmarks) - landmarks
+    assert (wide[37:39, 1] < wide[19, 1]).all()
+    assert wide[19, 1] < 0
+
+
+def test_touching_lips_are_not_dragged_apart(landmarks: Landmarks) -> None:
+    closed = after(preset("close-mouth", 1.0, landmarks, resolution=128), landmarks)
+    moved = after(preset("open-mouth", 1.0, closed, resolution=128), closed) - closed
+    assert not moved[50:53].any()
+    assert not moved[60:68].any()
+    assert (moved[56:59, 1] > 0).all()
+
+
 @examples
 @given(strength=st.floats(-50, 50))
 def test_lids_and_lips_never_cross(strength: float, landmarks: Landmarks) -> None:

@@ -21,7 +21,7 @@ def smooth_features(seed: int = 0) -> Tensor:
 
 
 def track(features: Tensor, first: Tensor, handles: Tensor, spacing: float) -> Tensor:
-    patch = torch.zeros(1, 2)
+    patch = torch.zeros(len(handles), 1, 2)
     templates = sample_features(first, handles[:, None] + patch, SIDE)
     window = square_offsets(6.0, spacing)
     return track_points(features, templates, handles, window=window, patch=patch, resolution=SIDE)

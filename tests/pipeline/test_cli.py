@@ -31,6 +31,10 @@ def test_faces_lists_and_draws(portrait: Path, tmp_path: Path, capsys: Capture) 
     assert abs(x - 226) < 25
     assert abs(y - 125) < 25
     assert (pixels(drawn) != pixels(portrait)).any()
+    as_jpeg = tmp_path / "drawn.jpg"
+    assert main(["faces", str(portrait), "-o", str(as_jpeg)]) == 0
+    with Image.open(as_jpeg) as picture:
+        assert picture.format == "JPEG"
 
 
 def test_edit_reports_everything(
@@ -47,6 +51,7 @@ def test_edit_reports_everything(
     report = json.loads(report_file.read_text("utf-8"))
     assert json.loads(captured.out) == report
     assert "drag" in captured.err
+    assert "perceptual" not in captured.err  # nothing was inverted
     assert report["face"] == 1
     assert report["seed"] == 0
     assert report["device"] == "cpu"
@@ -101,7 +106,33 @@ def test_a_spec_file_is_the_same_as_its_flags(
         argv = ["edit", str(portrait), "-o", str(tmp_path / f"{k}.png"), "--device", "cpu"]
         network = ["--generator", str(tiny_file), "--quality", "fast"]
         assert main([*argv, *network, *flags, "--session", str(tmp_path / "s")]) == 0
+    assert kept_spec(tmp_path / "s", 1) == kept_spec(tmp_path / "s", 2)
     np.testing.assert_array_equal(pixels(tmp_path / "0.png"), pixels(tmp_path / "1.png"))
+
+
+def kept_spec(session: Path, number: int) -> dict[str, list[list[float]]]:
+    record = json.loads((session / "edits" / f"{number:04d}.json").read_text("utf-8"))
+    return record["spec"]
+
+
+def test_a_report_is_a_spec_file(
+    portrait: Path, tiny_file: Path, inverted: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(inverted, tmp_path / "s")
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.pad(np.full((90, 120), 255, np.uint8), ((110, 312), (166, 226)))).save(mask)
+    asked = ["--drag", "226,150:226,146", "--preset", "smile=0.5", "--mask", str(mask)]
+    report = tmp_path / "report.json"
+    kept = tmp_path / "s" / "edits" / "0001.json"
+    first = [*asked, "--report", str(report)]
+    for k, flags in enumerate((first, ["--spec", str(report)], ["--spec", str(kept)])):
+        argv = ["edit", str(portrait), "-o", str(tmp_path / f"{k}.png"), "--device", "cpu"]
+        network = ["--generator", str(tiny_file), "--quality", "fast"]
+        assert main([*argv, *network, *flags, "--session", str(tmp_path / "s")]) == 0
+    specs = [kept_spec(tmp_path / "s", number) for number in (1, 2, 3)]
+    assert len(specs[0]["handles"]) > 10
+    assert specs[0] == specs[1] == specs[2]
+    np.testing.assert_array_equal(pixels(tmp_path / "0.png"), pixels(tmp_path / "2.png"))
 
 
 def test_weights_list(capsys: Capture) -> None:
@@ -127,7 +158,11 @@ def test_ctrl_c_leaves_a_session_that_goes_on(
     argv = ["edit", str(portrait), "-o", str(tmp_path / "out.png"), "--preset", "smile"]
     argv += ["--generator", str(tiny_file), "--session", str(tmp_path / "s"), "--device", "cpu"]
     command = [sys.executable, "-m", "pipeline.cli", *argv, "--quality", "reference"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A process started in the background ignores interrupts, and its children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stderr is not None
         said = ""
         while "invert" not in said:

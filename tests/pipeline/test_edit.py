@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,8 @@ from editing.presets import parse_preset
 from pipeline.align import Alignment
 from pipeline.edit import SessionPlace, edit_photo
 from pipeline.errors import FaceError
-from pipeline.faces import Face
+from pipeline.faces import Face, find_faces
+from pipeline.frames import compose_frames
 from pipeline.models import Models, load_models
 from pipeline.photo import Photo, read_photo
 from pipeline.request import EditRequest, mask_to_crop
@@ -77,6 +79,11 @@ def test_pixels_outside_a_painted_mask_stay_bit_for_bit(
     report = done.edited.composite.report
     assert report.max_change_outside_mask == 0
     assert report.changed_pixels == int(done.edited.composite.changed.sum())
+    film = list(compose_frames(photo, done))
+    assert film[0] is photo
+    assert len(film) > 2
+    for frame in film:
+        np.testing.assert_array_equal(frame.pixels[~mask], photo.pixels[~mask])
 
 
 def test_an_interrupted_edit_goes_on_and_a_second_one_reuses_the_inversion(
@@ -110,6 +117,17 @@ def test_the_largest_face_is_the_default() -> None:
     faces = [make_face(1, 0, 30), make_face(2, 50, 80), make_face(3, 200, 40)]
     assert choose_face(faces, None).index == 2
     assert choose_face(faces, 3).index == 3
+
+
+def test_handles_choose_the_face_that_they_lie_on(portrait: Path) -> None:
+    (found,) = find_faces(read_photo(portrait).rgb())
+    moved = replace(found, landmarks=found.landmarks * 0.8 + [300, 0], index=2)
+    nose = moved.landmarks[30]
+    edit = EditRequest(drags=((tuple(nose), tuple(nose + 1)),))
+    assert choose_face([found, moved], None, edit).index == 2
+    assert choose_face([found, moved], 1, edit).index == 1
+    far = EditRequest(drags=(((5000.0, 5000.0), (5001.0, 5000.0)),))
+    assert choose_face([found, moved], None, far).index == 1
 
 
 def test_a_missing_number_lists_the_faces() -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,7 +81,10 @@ def test_truncated_file(refused: Run, portrait: Path, tmp_path: Path) -> None:
 
 def test_decompression_bomb(refused: Run, tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.png"
-    Image.new("1", (24_000, 24_000)).save(bomb)
+    Image.new("1", (8, 8)).save(bomb)
+    header = b"IHDR" + struct.pack(">II", 24_000, 24_000) + bomb.read_bytes()[24:29]
+    size_and_sum = header + struct.pack(">I", zlib.crc32(header))
+    bomb.write_bytes(bomb.read_bytes()[:12] + size_and_sum + bomb.read_bytes()[33:])
     assert "pixels" in refused("--preset", "smile", photo=bomb)
 
 
@@ -117,6 +122,46 @@ def test_report_in_no_folder(refused: Run, tmp_path: Path) -> None:
 def test_handle_outside_the_crop(refused: Run) -> None:
     message = refused("--drag", "500,500:490,490")
     assert "handle 1 at (500, 500) lies outside the square of face 1" in message
+
+
+def test_handle_outside_the_region_names_photo_pixels(refused: Run) -> None:
+    message = refused("--drag", "226,100:226,105", "--region", "mouth")
+    assert "moves a point at (226, 100), which lies outside the region 'mouth'" in message
+    assert "--region" in message
+
+
+def test_preset_outside_a_painted_mask(refused: Run, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    picture = Image.new("L", (512, 512), 0)
+    picture.paste(255, (180, 40, 280, 100))
+    picture.save(mask)
+    message = refused("--preset", "smile", "--mask", str(mask))
+    assert "lies outside the mask, where nothing may change: paint white there too" in message
+
+
+@pytest.mark.parametrize("flag", ["--report", "--frames"])
+def test_extra_results_replace_nothing(
+    refused: Run, portrait: Path, tmp_path: Path, flag: str
+) -> None:
+    assert "is to hold two results" in refused("--preset", "smile", flag, str(tmp_path / "out.png"))
+    assert "is a file that the edit reads" in refused(
+        "--preset", "smile", "--overwrite", flag, str(portrait)
+    )
+    (tmp_path / "old.gif").write_bytes(b"mine")
+    assert "exists already" in refused("--preset", "smile", flag, str(tmp_path / "old.gif"))
+
+
+def test_frames_do_not_mix_with_other_files(refused: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "0001.png").write_bytes(b"mine")
+    assert "is not empty" in refused("--preset", "smile", "--frames", str(folder))
+
+
+def test_expression_of_nobody_names_the_photo(refused: Run, tmp_path: Path) -> None:
+    flat = tmp_path / "flat.png"
+    Image.new("RGB", (300, 300), (90, 120, 60)).save(flat)
+    assert f"--expression-from {flat}: no face" in refused("--expression-from", str(flat))
 
 
 @pytest.mark.parametrize("drag", ["nan,110:230,120", "230,110:inf,120"])

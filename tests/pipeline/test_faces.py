@@ -10,7 +10,8 @@ import torch
 from PIL import Image, ImageOps
 
 from pipeline.errors import FaceError, RequestError
-from pipeline.faces import FAN_FILE, Face, find_faces
+from pipeline.faces import Face, find_faces
+from pipeline.fan import FAN_FILE
 from weights.errors import BrokenWeightsError, MissingWeightsError
 
 Rgb = npt.NDArray[np.float32]

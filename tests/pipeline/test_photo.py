@@ -322,3 +322,15 @@ def test_shapes_must_fit(tmp_path: Path) -> None:
         read_photo(tmp_path / "in.png").with_rgb(
             np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.bool_)
         )
+
+
+def test_sixteen_bit_ppm_keeps_its_depth(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (5, 7, 3), np.uint16)
+    path = tmp_path / "deep.ppm"
+    path.write_bytes(b"P6\n# a comment\n7 5\n65535\n" + pixels.astype(">u2").tobytes())
+    photo = read_photo(path)
+    assert photo.mode == "RGB"
+    np.testing.assert_array_equal(photo.pixels, pixels)
+    path.write_bytes(b"P6 7 5 1023\n" + (pixels >> 6).astype(">u2").tobytes())
+    with pytest.raises(NotAPhotoError, match="counts to 1023 per channel"):
+        read_photo(path)
