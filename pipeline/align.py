@@ -21,8 +21,6 @@ from pipeline.errors import AlignmentError
 
 Window = tuple[int, int, int, int]
 
-_ROWS_PER_BLOCK = 512
-
 
 @dataclass(frozen=True, kw_only=True)
 class Alignment:
@@ -186,8 +184,23 @@ def crop_to_photo(
     offset = alignment.to_crop([x0, y0])
     to_map = stretch * np.column_stack([rotation, offset])
     channels = crop_map if crop_map.ndim == 3 else crop_map[..., None]
+    if stretch < alignment.scale:
+        channels, to_map = _touched(channels, to_map, (y1 - y0, x1 - x0))
     resampled = _resample(channels, to_map, (y1 - y0, x1 - x0), padding="zeros")
     return resampled if crop_map.ndim == 3 else resampled[..., 0]
+
+
+def _touched(
+    source: NDArray[np.float32], matrix: NDArray[np.float64], shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Cut out what an output of `shape` can read of a sparser source, with the matrix to it."""
+    corners = np.array([[x, y, 1] for x in (0, shape[1]) for y in (0, shape[0])]) @ matrix.T
+    end = np.array(source.shape[1::-1])
+    # Four pixels more, for the two cubics that follow.
+    low = np.clip(np.floor(corners.min(0)).astype(int) - 4, 0, end - 1)
+    high = np.clip(np.ceil(corners.max(0)).astype(int) + 4, low + 1, end)
+    shift = np.column_stack([np.zeros((2, 2)), low])
+    return source[low[1] : high[1], low[0] : high[0]], matrix - shift
 
 
 def _window(alignment: Alignment, photo_width: int, photo_height: int, margin: float) -> Window:
@@ -247,18 +260,10 @@ def _resample(
 
     pixels = torch.from_numpy(np.ascontiguousarray(reduced)).permute(2, 0, 1)[None]
     height, width = shape[0] * oversampling, shape[1] * oversampling
-    out = np.empty((*shape, source.shape[2]), np.float32)
+    out = _sample(pixels, matrix, (height, width), padding)
     if oversampling == 2:
-        dense = _sample(pixels, matrix, range(height), width, padding)
-        sparse = F.interpolate(dense, shape, mode="bicubic", antialias=True, align_corners=False)
-        out[:] = sparse[0].permute(1, 2, 0).numpy()
-        return out
-    for top in range(0, height, _ROWS_PER_BLOCK):
-        rows = range(top, min(top + _ROWS_PER_BLOCK, height))
-        out[rows.start : rows.stop] = (
-            _sample(pixels, matrix, rows, width, padding)[0].permute(1, 2, 0).numpy()
-        )
-    return out
+        out = F.interpolate(out, shape, mode="bicubic", antialias=True, align_corners=False)
+    return out[0].permute(1, 2, 0).numpy()
 
 
 def _resize(source: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
@@ -279,13 +284,12 @@ def _resize(source: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
 def _sample(
     pixels: Tensor,
     matrix: NDArray[np.float64],
-    rows: range,
-    width: int,
+    shape: tuple[int, int],
     padding: Literal["reflection", "zeros"],
 ) -> Tensor:
-    """Return [1, C, len(rows), width] cubic samples of `pixels` [1, C, H, W]."""
-    x = torch.arange(width, dtype=torch.float64) + 0.5
-    y = torch.arange(rows.start, rows.stop, dtype=torch.float64)[:, None] + 0.5
+    """Return [1, C, *shape] cubic samples of `pixels` [1, C, H, W]."""
+    x = torch.arange(shape[1], dtype=torch.float64) + 0.5
+    y = torch.arange(shape[0], dtype=torch.float64)[:, None] + 0.5
     half = torch.tensor([pixels.shape[3], pixels.shape[2]], dtype=torch.float64) / 2
     grid = torch.stack(
         [m[0] / h * x + m[1] / h * y + (m[2] / h - 1) for m, h in zip(matrix, half, strict=True)],

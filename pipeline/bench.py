@@ -1,6 +1,5 @@
 """Time and memory of the stages, on the demonstration's photo."""
 
-import resource
 import sys
 import tempfile
 import time
@@ -25,13 +24,14 @@ class Row:
         quality: Of the inversion.
         stage: Its name, or "total" of those before it.
         seconds: Wall-clock time.
-        peak_mb: Largest resident memory of the process so far, in megabytes.
+        peak_mb: Largest resident memory of the process so far, in megabytes; None
+            where the system does not tell.
     """
 
     quality: str
     stage: str
     seconds: float
-    peak_mb: float
+    peak_mb: float | None
 
 
 def run_bench(what: str, models: Models, watch: Watch) -> list[Row]:
@@ -80,11 +80,18 @@ def _run_stages(what: str, quality: str, models: Models, watch: Watch) -> list[R
 def to_table(rows: Sequence[Row]) -> str:
     """Lay the rows out in columns."""
     lines = [f"{'quality':10} {'stage':10} {'seconds':>8} {'peak MB':>8}"]
-    lines += [f"{r.quality:10} {r.stage:10} {r.seconds:8.1f} {r.peak_mb:8.0f}" for r in rows]
+    for r in rows:
+        peak = "unknown" if r.peak_mb is None else f"{r.peak_mb:.0f}"
+        lines.append(f"{r.quality:10} {r.stage:10} {r.seconds:8.1f} {peak:>8}")
     return "\n".join(lines)
 
 
-def _peak_mb() -> float:
+def _peak_mb() -> float | None:
+    # Windows has no `resource`; all the rest of this program runs there.
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts kibibytes, macOS bytes.
     return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)

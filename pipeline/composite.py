@@ -1,7 +1,7 @@
 """Composition: carry an edit over to the photo's own pixels; the generated face is never pasted.
 
 `pipeline.transfer` decides on the crop's grid what moves and where the generator's colour is added;
-here that is brought to the photo's full resolution. Pixels outside are returned bit for bit.
+`pipeline.bands` brings that to the photo's full resolution. All other pixels stay bit for bit.
 """
 
 from dataclasses import dataclass, replace
@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from pipeline.align import Alignment, Window, crop_to_photo
-from pipeline.correspondence import Array, blur, find_correspondence
+from pipeline.align import Alignment, Window
+from pipeline.bands import BAND_PIXELS, bands, blend, cut_out, plan_layers, slices, to_picture
+from pipeline.correspondence import Array, find_correspondence
 from pipeline.errors import PipelineError
 from pipeline.photo import Photo
 from pipeline.transfer import CompositeOptions, Mask, Transfer, plan_transfer
@@ -113,8 +114,7 @@ def _picture(image: Tensor, name: str) -> Array:
         )
     if not bool(image.isfinite().all()):
         raise PipelineError(f"the rendering of {name} has NaN or infinity: invert the face again")
-    pixels = image[0].detach().float().cpu().permute(1, 2, 0).numpy()
-    return np.clip((pixels + 1) / 2, 0, 1).astype(np.float32)
+    return to_picture(image)
 
 
 def _mask(movable: Tensor | None) -> Mask | None:
@@ -169,38 +169,36 @@ def _unchanged(photo: Photo) -> Composite:
 def _apply(
     photo: Photo, grid: Alignment, transfer: Transfer, mask: Mask | None, options: CompositeOptions
 ) -> Composite:
-    """Carry the transfer over to the photo; only a window around the edit is read and written."""
+    """Carry the transfer over to the photo, band by band of a window around the edit."""
     window = _window(transfer, grid, photo)
     if window is None:
         return _unchanged(photo)
-    x0, y0, x1, y1 = window
-    part = replace(photo, pixels=photo.pixels[y0:y1, x0:x1])
-    flow = _displacements(transfer.flow, grid, window)
-    gate, uncovered = (
-        np.clip(crop_to_photo(share, grid, window), 0, 1)
-        for share in (transfer.gate, transfer.uncovered)
-    )
-    length = np.linalg.norm(flow, axis=2)
-    permitted = _permitted(mask, grid, window)
-    changed = ((length > LEAST_FLOW) | (gate > LEAST_GATE)) & permitted
-    rgb = _blend(part.rgb(), flow, gate, uncovered, transfer, grid, window, options)
-    edited = part.with_rgb(rgb, changed)
+    layers = plan_layers(photo, grid, transfer, window, options)
     pixels = photo.pixels.copy()
-    pixels[y0:y1, x0:x1] = edited.pixels
-    pixels.setflags(write=False)
     everywhere = np.zeros((photo.height, photo.width), np.bool_)
-    everywhere[y0:y1, x0:x1] = changed
-    moved = length[changed & (length > LEAST_FLOW)]
-    count = max(int(changed.sum()), 1)
+    done, sums, max_flow = photo, np.zeros(5), 0.0
+    for band in bands(window, BAND_PIXELS):
+        rgb, length, gate, uncovered = blend(photo, layers, band)
+        changed = ((length > LEAST_FLOW) | (gate > LEAST_GATE)) & _permitted(mask, grid, band)
+        part = cut_out(photo, band)
+        edited = part.with_rgb(rgb, changed)
+        done = done if edited is part else edited
+        pixels[slices(band)], everywhere[slices(band)] = edited.pixels, changed
+        moved = length[changed & (length > LEAST_FLOW)]
+        opened, renewed = ((share[changed] > 0.5).sum() for share in (gate, uncovered))
+        sums += changed.sum(), moved.size, moved.sum(dtype=np.float64), opened, renewed
+        max_flow = max(max_flow, float(moved.max(initial=0)))
+    pixels.setflags(write=False)
+    count = max(sums[0], 1)
     report = CompositeReport(
-        changed_pixels=int(changed.sum()),
+        changed_pixels=int(sums[0]),
         max_change_outside_mask=_largest_change(photo.pixels, pixels, everywhere),
-        mean_flow=float(moved.mean()) if moved.size else 0.0,
-        max_flow=float(moved.max()) if moved.size else 0.0,
-        gate_share=float((gate[changed] > 0.5).sum()) / count,
-        uncovered_share=float((uncovered[changed] > 0.5).sum()) / count,
+        mean_flow=float(sums[2] / max(sums[1], 1)),
+        max_flow=max_flow,
+        gate_share=float(sums[3] / count),
+        uncovered_share=float(sums[4] / count),
     )
-    return Composite(photo=replace(edited, pixels=pixels), changed=everywhere, report=report)
+    return Composite(photo=replace(done, pixels=pixels), changed=everywhere, report=report)
 
 
 def _window(transfer: Transfer, grid: Alignment, photo: Photo) -> Window | None:
@@ -217,12 +215,6 @@ def _window(transfer: Transfer, grid: Alignment, photo: Photo) -> Window | None:
     return (int(x0), int(y0), int(x1), int(y1)) if x0 < x1 and y0 < y1 else None
 
 
-def _displacements(flow: Array, grid: Alignment, window: Window) -> Array:
-    """[h, w, 2] displacements in photo pixels, turned and scaled from the crop's grid."""
-    linear = grid.to_photo([[1, 0], [0, 1]]) - grid.to_photo([0, 0])
-    return crop_to_photo((flow @ linear).astype(np.float32), grid, window)
-
-
 def _permitted(mask: Mask | None, grid: Alignment, window: Window) -> Mask:
     """[h, w], True for photo pixels whose centre lies in the crop and in the user's mask."""
     side = grid.resolution
@@ -234,47 +226,14 @@ def _permitted(mask: Mask | None, grid: Alignment, window: Window) -> Mask:
     return inside & mask[cell[..., 1], cell[..., 0]]
 
 
-def _blend(
-    photo: Array,
-    flow: Array,
-    gate: Array,
-    uncovered: Array,
-    transfer: Transfer,
-    grid: Alignment,
-    window: Window,
-    options: CompositeOptions,
-) -> Array:
-    """Equations (1) and (2) of `pipeline.transfer` on the photo's window, [h, w, 3] in [0, 1]."""
-    moved = _resample(photo, flow)
-    colour = crop_to_photo(transfer.colour, grid, window)
-    explained = moved + gate[..., None] * colour
-    if not (uncovered > 0).any():
-        return explained.clip(0, 1)
-    warped = crop_to_photo(transfer.warped, grid, window)
-    known = np.float32(1.02) - uncovered
-    radius = options.tone * grid.size
-    tone = blur((moved - warped) * known[..., None], radius) / blur(known, radius)[..., None]
-    detail = moved - blur(moved, max(grid.scale, 0.5))
-    most = np.float32(options.grain * 1.48) * np.median(np.abs(detail), axis=(0, 1))
-    new = warped + colour + tone + np.clip(detail, -most, most)
-    return (explained + uncovered[..., None] * (new - explained)).astype(np.float32).clip(0, 1)
-
-
-def _resample(image: Array, flow: Array) -> Array:
-    """Read `image` [h, w, 3] at p + flow(p) with Lanczos, which keeps pores and grain sharp."""
-    xy = _centres((0, 0, image.shape[1], image.shape[0])) - np.float32(0.5) + flow
-    moved = cv2.remap(
-        image, xy[..., 0], xy[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(moved, np.float32)
-
-
 def _largest_change(before: np.ndarray, after: np.ndarray, allowed: Mask) -> int:
     """Largest integer difference over the pixels that are not `allowed` to change."""
     largest = 0
     for top in range(0, len(allowed), 256):
         rows = slice(top, top + 256)
-        away = np.abs(after[rows].astype(np.int64) - before[rows].astype(np.int64))
-        kept = away[~allowed[rows]]
-        largest = max(largest, int(kept.max()) if kept.size else 0)
+        stray = before[rows] != after[rows]
+        stray[allowed[rows]] = False
+        if stray.any():
+            away = after[rows][stray].astype(np.int64) - before[rows][stray]
+            largest = max(largest, int(np.abs(away).max()))
     return largest

@@ -161,6 +161,25 @@ def test_a_mask_is_nothing_outside_the_crop() -> None:
     assert np.all(np.abs(mask[((at > 3) & (at < 29)).all(-1)] - 1) < 1e-3)
 
 
+@given(
+    size=st.floats(20, 900),
+    angle=st.floats(-3.2, 3.2),
+    top=st.integers(-40, 340),
+    rows=st.integers(9, 60),
+)
+@settings(deadline=None, max_examples=25)
+def test_a_part_of_the_window_gets_the_same_values(
+    size: float, angle: float, top: int, rows: int
+) -> None:
+    square = Alignment(centre=(150.3, 160.8), size=size, angle=angle, resolution=64)
+    field = np.random.default_rng(0).random((64, 64, 2), np.float32)
+    whole = crop_to_photo(field, square, (-40, -40, 340, 400))
+    part = crop_to_photo(field, square, (30, top, 200, top + rows))
+    inner = slice(4, -4)
+    expected = whole[top + 40 : top + rows + 40, 70:240]
+    np.testing.assert_allclose(part[inner, inner], expected[inner, inner], atol=2e-3)
+
+
 def test_window_is_clipped_to_the_photo() -> None:
     square = Alignment(centre=(10.0, 20.0), size=30.0, angle=0.0, resolution=32)
     assert square.window(20, 100) == (0, 5, 20, 35)

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline import bands
+from pipeline import composite as composition
 from pipeline.align import Alignment, crop_face
 from pipeline.composite import composite
 from pipeline.correspondence import Array, blur, warp
@@ -212,3 +214,57 @@ def test_what_cannot_be_composed_is_refused_in_one_line(tmp_path: Path) -> None:
         composite(photo, SQUARE, image, image[..., :32, :32])
     with pytest.raises(PipelineError, match=r"\[1, 3, r, r\]"):
         composite(photo, SQUARE, image[0], image)
+
+
+@pytest.mark.parametrize("size", [100.0, 190.0, 250.0])
+def test_bands_of_any_height_give_the_same_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: float
+) -> None:
+    photo = photo_of(tmp_path, scene(9))
+    square = Alignment(centre=(151.0, 128.0), size=size, angle=0.3, resolution=SIDE)
+    image = rendering(photo, square)
+    edited = moved(image, 4, 3, radius=16)
+    edited[..., 28:36, 26:38] = 0.9
+    monkeypatch.setattr(composition, "BAND_PIXELS", photo.pixels.size)
+    whole = composite(photo, square, image, edited)
+    monkeypatch.setattr(composition, "BAND_PIXELS", 2000)
+    banded = composite(photo, square, image, edited)
+    difference = np.abs(banded.photo.pixels.astype(int) - whole.photo.pixels.astype(int))
+    assert whole.report.uncovered_share > 0
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+    assert (banded.changed != whole.changed).mean() < 1e-4
+    np.testing.assert_array_equal(
+        banded.photo.pixels[~banded.changed], photo.pixels[~banded.changed]
+    )
+
+
+def test_a_huge_photo_is_never_held_in_floating_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgb = np.asarray(cv2.resize(scene(10), (1500, 1300), interpolation=cv2.INTER_CUBIC))
+    photo = photo_of(tmp_path, rgb.clip(0, 1).astype(np.float32))
+    square = Alignment(centre=(750.0, 650.0), size=1100.0, angle=0.0, resolution=SIDE)
+    image = rendering(photo, square)
+    read: list[int] = []
+    rgb_of = Photo.rgb
+
+    def noting(part: Photo) -> Array:
+        read.append(part.width * part.height)
+        return rgb_of(part)
+
+    monkeypatch.setattr(Photo, "rgb", noting)
+    monkeypatch.setattr(composition, "BAND_PIXELS", 50_000)
+    done = composite(photo, square, image, moved(image, 4, 0, radius=16))
+    assert done.report.changed_pixels > 200_000
+    assert sum(read) > 200_000
+    assert max(read) < 0.25 * photo.width * photo.height
+
+
+@pytest.mark.parametrize("radius", [3.0, 9.0, 30.0])
+def test_grain_of_a_coarse_blur_is_found_on_a_smaller_picture(radius: float) -> None:
+    picture = np.tile(scene(11), (2, 2, 1))
+    fast = bands._detail(picture, radius)  # pyright: ignore[reportPrivateUsage]
+    error = np.abs(fast - (picture - blur(picture, radius)))
+    inner = slice(round(4 * radius), -round(4 * radius))
+    assert error[inner, inner].max() < 0.004
