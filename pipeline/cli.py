@@ -124,6 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add("invert", commands.invert, "stage 2: invert the session's face")
     _add_session(sub)
+    _add_effort(sub, of_session=True)
     _add_place(sub)
 
     sub = add("drag", commands.drag, "stage 3: edit the session's inversion")
@@ -219,11 +220,13 @@ def _add_place(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--finder", choices=FINDERS, default="auto", help="default %(default)s")
 
 
-def _add_effort(sub: argparse.ArgumentParser) -> None:
+def _add_effort(sub: argparse.ArgumentParser, *, of_session: bool = False) -> None:
+    shown = "default the session's" if of_session else "default %(default)s"
     sub.add_argument(
-        "--quality", choices=commands.QUALITIES, default="balanced", help="default %(default)s"
-    )
-    sub.add_argument("--seed", type=int, default=0, metavar="N", help="default %(default)s")
+        "--quality", choices=commands.QUALITIES, default=None if of_session else "balanced",
+        help=shown,
+    )  # fmt: skip
+    sub.add_argument("--seed", type=int, default=None if of_session else 0, metavar="N", help=shown)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -128,11 +128,13 @@ def align(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG00
 
 
 def invert(args: argparse.Namespace, console: Console) -> Outcome:
-    """Invert the session's face, unless that was done."""
+    """Invert the session's face, unless that was done with the same settings."""
     session, photo, models = _reopen(args)
+    given = {"quality": args.quality, "seed": args.seed}
+    settings = replace(session.settings, **{k: v for k, v in given.items() if v is not None})
+    session = session.with_settings(settings)
     face, alignment = recall_crop(session)
     crop = cut_face(photo, face, alignment.resolution)
-    settings = session.settings
     inversion, done = invert_face(
         crop, models, settings.quality, settings.seed, session, announcing(console, models)
     )

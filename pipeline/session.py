@@ -91,6 +91,15 @@ class Session:
         write_atomically(self.folder / RECORD, kept._write_record)
         return kept
 
+    def with_settings(self, settings: Settings) -> "Session":
+        """Go on with these settings; others than before drop the inversion."""
+        if self.settings == settings:
+            return self
+        same_crop = self.settings.generator_sha256 == settings.generator_sha256
+        base = self if same_crop else self.forget("alignment.json", "crop.png")
+        kept = replace(base.forget("inversion.safetensors"), settings=settings)
+        return kept.keep({}, "begin", {})
+
     def forget(self, *names: str) -> "Session":
         """Take files off the list, so that their stage is done again."""
         return replace(self, files={n: h for n, h in self.files.items() if n not in names})
@@ -165,12 +174,7 @@ def begin_session(
             f"{folder} is a session of face {found.face}, not of face {face}: "
             "choose another --session"
         )
-    found = replace(found, photo=fresh.photo)
-    if found.settings == settings:
-        return found
-    same_crop = found.settings.generator_sha256 == settings.generator_sha256
-    base = found if same_crop else found.forget("alignment.json", "crop.png")
-    return replace(base.forget("inversion.safetensors"), settings=settings).keep({}, "begin", {})
+    return replace(found, photo=fresh.photo).with_settings(settings)
 
 
 def open_session(folder: Path) -> Session:

@@ -87,6 +87,19 @@ def test_stage_by_stage_gives_the_picture_of_one_go(
     np.testing.assert_array_equal(pixels(one), pixels(two))
 
 
+def test_invert_takes_other_settings_than_the_session_began_with(
+    inverted: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(inverted, tmp_path / "s")
+    session = ["--session", str(tmp_path / "s"), "--device", "cpu", "--json"]
+    assert main(["invert", *session, "--seed", "5"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["reused"], again["seed"]) == (False, 5)
+    assert main(["invert", *session]) == 0
+    kept = json.loads(capsys.readouterr().out)
+    assert (kept["reused"], kept["seed"]) == (True, 5)
+
+
 def test_a_still_edit_copies_the_pixels(portrait: Path, tiny_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     argv = ["edit", str(portrait), "-o", str(out), "--generator", str(tiny_file)]
