@@ -10,7 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Generator as Steps
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
@@ -141,22 +141,17 @@ def invert(
     )
 
 
-def run_inversion(
-    crop: Tensor,
-    valid: Tensor | None,
-    generator: Generator,
-    perceptual: Perceptual,
-    options: InversionOptions,
-    *,
-    encoder: Encoder | None = None,
-    seed: int = 0,
-) -> Inversion:
-    """Take all the steps of `invert` and give its result; arguments and errors are the same."""
+def finish_inversion(steps: Iterable[InversionStep]) -> Inversion:
+    """Drain the steps of `invert`, perhaps wrapped in a progress bar, and give its result.
+
+    Raises:
+        InversionError: the steps end without a result.
+    """
     inversion: Inversion | None = None
-    for step in invert(crop, valid, generator, perceptual, options, encoder=encoder, seed=seed):
+    for step in steps:
         inversion = step.inversion
     if inversion is None:
-        raise InversionError("the inversion ended without a result")
+        raise InversionError("the inversion was interrupted before its end: run it again")
     return inversion
 
 

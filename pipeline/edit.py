@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from editing.drag import DragEngine
 from editing.engine import EditResult, EditStep, finish_edit
 from editing.spec import DragSpec
-from inversion.invert import QUALITIES, InversionOptions, invert
+from inversion.invert import QUALITIES, InversionOptions, finish_inversion, invert
 from inversion.types import Inversion
 from pipeline.align import FaceCrop
 from pipeline.composite import Composite, composite
-from pipeline.errors import PipelineError, RequestError
+from pipeline.errors import RequestError
 from pipeline.faces import Face
 from pipeline.models import Models
 from pipeline.photo import Photo
@@ -200,11 +200,7 @@ def invert_face(
         seed=seed,
     )
     total = options.projection_steps + options.tuning_steps
-    inversion = None
-    for step in watch(steps, stage="invert", total=total):
-        inversion = step.inversion
-    if inversion is None:
-        raise PipelineError("the inversion was interrupted before its end: run it again")
+    inversion = finish_inversion(watch(steps, stage="invert", total=total))
     if session is not None:
         keep_inversion(session, inversion)
     return inversion, True

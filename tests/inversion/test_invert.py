@@ -2,13 +2,14 @@
 
 import copy
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
 from torch import Tensor
 
 from inversion.errors import InversionError, NotFiniteError
-from inversion.invert import QUALITIES, invert, run_inversion
+from inversion.invert import QUALITIES, finish_inversion, invert
 from inversion.types import InversionOptions, InversionStep
 from weights.encoder import Encoder, EncoderConfig
 from weights.stylegan2 import Generator
@@ -49,7 +50,7 @@ def guess(generator: Generator) -> Encoder:
 
 def test_projection_comes_close_and_tuning_closer(tiny_generator: Generator) -> None:
     crop = own_picture(tiny_generator)
-    inversion = run_inversion(crop, None, tiny_generator, MeanSquare(), SHORT)
+    inversion = finish_inversion(invert(crop, None, tiny_generator, MeanSquare(), SHORT))
     report = inversion.report
     assert report.pivot_perceptual < 0.5 * report.start_perceptual
     assert report.perceptual < 0.8 * report.pivot_perceptual
@@ -61,7 +62,9 @@ def test_projection_comes_close_and_tuning_closer(tiny_generator: Generator) -> 
 
 def test_tuning_stops_at_the_threshold(tiny_generator: Generator) -> None:
     crop = own_picture(tiny_generator)
-    inversion = run_inversion(crop, None, tiny_generator, MeanSquare(), replace(SHORT, threshold=9))
+    inversion = finish_inversion(
+        invert(crop, None, tiny_generator, MeanSquare(), replace(SHORT, threshold=9))
+    )
     assert inversion.report.tuning_steps == 0
     assert inversion.changed == frozenset()
 
@@ -71,7 +74,9 @@ def test_the_same_seed_gives_the_same_inversion(tiny_generator: Generator) -> No
     options = replace(SHORT, projection_steps=4, tuning_steps=3, locality_weight=1.0)
 
     def render(seed: int) -> Tensor:
-        return run_inversion(crop, None, tiny_generator, MeanSquare(), options, seed=seed).render()
+        return finish_inversion(
+            invert(crop, None, tiny_generator, MeanSquare(), options, seed=seed)
+        ).render()
 
     assert torch.equal(render(5), render(5))
     assert not torch.equal(render(5), render(6))
@@ -80,10 +85,10 @@ def test_the_same_seed_gives_the_same_inversion(tiny_generator: Generator) -> No
 def test_the_given_generator_stays_as_it_is(tiny_generator: Generator) -> None:
     tiny_generator.requires_grad_(True)
     before = copy.deepcopy(tiny_generator.state_dict())
-    run_inversion(
+    finish_inversion(invert(
         own_picture(tiny_generator), None, tiny_generator, MeanSquare(),
         replace(SHORT, projection_steps=2, tuning_steps=2, locality_weight=1.0),
-    )  # fmt: skip
+    ))  # fmt: skip
     for name, value in tiny_generator.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert all(parameter.grad is None for parameter in tiny_generator.parameters())
@@ -92,10 +97,10 @@ def test_the_given_generator_stays_as_it_is(tiny_generator: Generator) -> None:
 def test_tuning_leaves_the_mapping_network_and_freezes_the_result(
     tiny_generator: Generator,
 ) -> None:
-    inversion = run_inversion(
+    inversion = finish_inversion(invert(
         own_picture(tiny_generator), None, tiny_generator, MeanSquare(),
         replace(SHORT, projection_steps=1, tuning_steps=2),
-    )  # fmt: skip
+    ))  # fmt: skip
     base = tiny_generator.state_dict()
     for name, value in inversion.generator.state_dict().items():
         same = torch.equal(value, base[name])
@@ -111,7 +116,9 @@ def test_the_encoder_gives_the_start(tiny_generator: Generator, space: str) -> N
         start="encoder", space="w" if space == "w" else "w+", projection_steps=0, tuning_steps=0
     )
     encoder = guess(tiny_generator)
-    inversion = run_inversion(crop, None, tiny_generator, MeanSquare(), options, encoder=encoder)
+    inversion = finish_inversion(
+        invert(crop, None, tiny_generator, MeanSquare(), options, encoder=encoder)
+    )
     wanted = encoder(crop)
     if space == "w":
         wanted = wanted.mean(1, keepdim=True).expand_as(wanted)
@@ -128,8 +135,8 @@ def test_the_pull_keeps_the_latents_near_the_encoders(tiny_generator: Generator)
         options = replace(
             QUALITIES["fast"], projection_steps=15, projection_rate=0.05, tuning_steps=0, pull=pull
         )
-        inversion = run_inversion(
-            crop, None, tiny_generator, MeanSquare(), options, encoder=encoder
+        inversion = finish_inversion(
+            invert(crop, None, tiny_generator, MeanSquare(), options, encoder=encoder)
         )
         return (inversion.pivot.latents - start).square().mean().item()
 
@@ -138,8 +145,8 @@ def test_the_pull_keeps_the_latents_near_the_encoders(tiny_generator: Generator)
 
 def test_an_encoder_start_falls_back_to_the_mean(tiny_generator: Generator) -> None:
     options = replace(QUALITIES["fast"], projection_steps=3, tuning_steps=1, latent_samples=20)
-    report = run_inversion(
-        own_picture(tiny_generator), None, tiny_generator, MeanSquare(), options
+    report = finish_inversion(
+        invert(own_picture(tiny_generator), None, tiny_generator, MeanSquare(), options)
     ).report
     assert (report.start, report.space, report.projection_steps) == ("mean", "w", 6)
 
@@ -150,8 +157,8 @@ def test_invented_pixels_pull_at_nothing(tiny_generator: Generator) -> None:
     valid[..., 20:] = 0
     spoiled = torch.where(valid > 0, crop, torch.full_like(crop, 0.9))
     options = replace(SHORT, projection_steps=4, tuning_steps=4)
-    clean = run_inversion(crop, valid, tiny_generator, MeanSquare(), options)
-    other = run_inversion(spoiled, valid, tiny_generator, MeanSquare(), options)
+    clean = finish_inversion(invert(crop, valid, tiny_generator, MeanSquare(), options))
+    other = finish_inversion(invert(spoiled, valid, tiny_generator, MeanSquare(), options))
     assert torch.allclose(clean.render(), other.render(), atol=1e-4)
     assert clean.report.psnr == pytest.approx(other.report.psnr, abs=1e-2)
 
@@ -178,10 +185,10 @@ def test_closing_the_iterator_cancels(tiny_generator: Generator) -> None:
 
 def test_bfloat16_convolutions_tune_float32_parameters(tiny_generator: Generator) -> None:
     tiny_generator.compute_dtype = torch.bfloat16
-    inversion = run_inversion(
+    inversion = finish_inversion(invert(
         own_picture(tiny_generator), None, tiny_generator, MeanSquare(),
         replace(SHORT, projection_steps=10),
-    )  # fmt: skip
+    ))  # fmt: skip
     assert inversion.report.psnr > inversion.report.start_psnr
     assert {p.dtype for p in inversion.generator.parameters()} == {torch.float32}
 
@@ -205,14 +212,14 @@ def test_a_crop_that_does_not_fit_is_refused(
     tiny_generator: Generator, crop: Tensor, valid: Tensor | None, message: str
 ) -> None:
     with pytest.raises(InversionError, match=message):
-        run_inversion(crop, valid, tiny_generator, MeanSquare(), SHORT)
+        finish_inversion(invert(crop, valid, tiny_generator, MeanSquare(), SHORT))
 
 
 def test_nan_in_the_crop_is_refused(tiny_generator: Generator) -> None:
     crop = own_picture(tiny_generator)
     crop[0, 0, 3, 3] = float("nan")
     with pytest.raises(NotFiniteError, match="NaN or infinite pixels"):
-        run_inversion(crop, None, tiny_generator, MeanSquare(), SHORT)
+        finish_inversion(invert(crop, None, tiny_generator, MeanSquare(), SHORT))
 
 
 @pytest.mark.parametrize(("phase", "steps"), [("projection", (2, 0)), ("tuning", (0, 2))])
@@ -227,7 +234,9 @@ def test_a_loss_that_is_not_finite_names_the_phase(
 
     options = replace(SHORT, projection_steps=steps[0], tuning_steps=steps[1])
     with pytest.raises(NotFiniteError, match=f"{phase} failed at step 1"):
-        run_inversion(own_picture(tiny_generator), None, tiny_generator, Spoiled(), options)
+        finish_inversion(
+            invert(own_picture(tiny_generator), None, tiny_generator, Spoiled(), options)
+        )
 
 
 @pytest.mark.parametrize(
@@ -242,3 +251,9 @@ def test_a_loss_that_is_not_finite_names_the_phase(
 def test_an_impossible_option_is_refused(name: str, value: float, message: str) -> None:
     with pytest.raises(InversionError, match=message):
         replace(InversionOptions(), **{name: value})
+
+
+def test_an_inversion_cut_short_has_no_result(tiny_generator: Generator) -> None:
+    steps = invert(own_picture(tiny_generator), None, tiny_generator, MeanSquare(), SHORT)
+    with pytest.raises(InversionError, match="interrupted before its end: run it again"):
+        finish_inversion(islice(steps, 3))

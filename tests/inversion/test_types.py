@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from inversion.errors import BrokenInversionError, InversionError, WrongBaseError
-from inversion.invert import run_inversion
+from inversion.invert import finish_inversion, invert
 from inversion.types import Inversion, InversionOptions, InversionReport
 from weights.perceptual import BuiltinPerceptual
 from weights.stylegan2 import Generator
@@ -22,7 +22,7 @@ OPTIONS = InversionOptions(projection_steps=2, tuning_steps=2, latent_samples=20
 def inversion(tiny_generator: Generator) -> Inversion:
     crop = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
     torch.manual_seed(2)
-    return run_inversion(crop, None, tiny_generator, BuiltinPerceptual(), OPTIONS)
+    return finish_inversion(invert(crop, None, tiny_generator, BuiltinPerceptual(), OPTIONS))
 
 
 def test_a_round_trip_renders_the_same_picture(
