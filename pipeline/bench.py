@@ -87,7 +87,7 @@ def to_table(rows: Sequence[Row]) -> str:
 
 
 def _peak_mb() -> float | None:
-    # Windows has no `resource`; all the rest of this program runs there.
+    # Windows has no `resource`, and the command line imports this module.
     try:
         import resource
     except ImportError:

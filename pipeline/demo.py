@@ -1,5 +1,6 @@
 """The demonstration: a photograph that scikit-image installs, smiling more, with raised brows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def run_demo(
     done = edit_photo(photo, REQUEST, models=models, quality=quality, watch=watch)
     save_photo(done.photo, folder / EDITED, edited=True, overwrite=True)
     pair = side_by_side(photo, done.photo, done.crop.alignment.window(photo.width, photo.height))
-    write_atomically(folder / BEFORE_AFTER, lambda path: pair.save(path, format="PNG"))
+    save_photo(pair, folder / BEFORE_AFTER, edited=True, overwrite=True)
     report = describe_edit(done, models, quality=quality, seed=0, notes=done.photo.notes)
     write_atomically(folder / REPORT, lambda path: write_json(path, report))
     return report
@@ -48,9 +49,10 @@ def astronaut(path: Path) -> Photo:
     return read_photo(path)
 
 
-def side_by_side(before: Photo, after: Photo, window: tuple[int, int, int, int]) -> Image.Image:
-    """The window of both photos, twice as large."""
+def side_by_side(before: Photo, after: Photo, window: tuple[int, int, int, int]) -> Photo:
+    """The window of both photos, which are RGB, twice as large."""
     x0, y0, x1, y1 = window
-    halves = [photo.rgb()[y0:y1, x0:x1] for photo in (before, after)]
-    pair = Image.fromarray((np.concatenate(halves, axis=1) * 255).round().astype(np.uint8))
-    return pair.resize((2 * pair.width, 2 * pair.height), Image.Resampling.LANCZOS)
+    halves = [photo.pixels[y0:y1, x0:x1] for photo in (before, after)]
+    pair = Image.fromarray(np.concatenate(halves, axis=1))
+    larger = pair.resize((2 * pair.width, 2 * pair.height), Image.Resampling.LANCZOS)
+    return replace(after, pixels=np.asarray(larger), encoded=None)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.composite import composite
 from pipeline.edit import EditedPhoto, restrict
-from pipeline.photo import Photo
+from pipeline.photo import Photo, save_photo, software
 from pipeline.session import write_atomically
 
 MOST_FRAMES = 24
@@ -46,9 +46,11 @@ def save_frames(path: Path, frames: Iterable[Photo], done: EditedPhoto) -> int:
         The number of frames.
     """
     if path.suffix.lower() != ".gif":
+        path.mkdir(parents=True, exist_ok=True)
         count = 0
         for count, frame in enumerate(frames, start=1):
-            write_atomically(path / f"{count:04d}.png", _picture(frame).save)
+            # The first frame is the photo as it was.
+            save_photo(frame, path / f"{count:04d}.png", edited=count > 1, overwrite=True)
         return count
     x0, y0, x1, y1 = done.crop.alignment.window(done.photo.width, done.photo.height)
     shots = [
@@ -57,8 +59,9 @@ def save_frames(path: Path, frames: Iterable[Photo], done: EditedPhoto) -> int:
 
     def write(half: Path) -> None:
         shots[0].save(
-            half, format="GIF", save_all=True, append_images=shots[1:], duration=100, loop=0
-        )
+            half, format="GIF", save_all=True, append_images=shots[1:], duration=100, loop=0,
+            comment=f"{software()}: a photo edited with a trained generator",
+        )  # fmt: skip
 
     write_atomically(path, write)
     return len(shots)

@@ -1,8 +1,6 @@
 """Photographs as values: read from a file, changed in places, written with all they carried."""
 
 import hashlib
-import os
-import shutil
 import struct
 import tempfile
 import warnings
@@ -22,6 +20,7 @@ from pipeline.errors import (
 )
 from pipeline.metadata import Metadata, read_metadata
 from pipeline.version import VERSION
+from weights.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -249,18 +248,10 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
+        with replacing(path) as half:
+            half.write_bytes(content)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror}): check the disk and the folder"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

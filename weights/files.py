@@ -14,7 +14,10 @@ from torch import Tensor
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path, None, None]:
-    """Give a temporary path in the same folder; on success it is synced and renamed to `path`."""
+    """Give a temporary path in the same folder; on success it is synced and renamed to `path`.
+
+    A file that is replaced keeps its permissions.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -25,7 +28,7 @@ def replacing(path: Path) -> Generator[Path, None, None]:
         # mkstemp makes private files; what we write is as readable as any file of the user's.
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(path.stat().st_mode if path.exists() else 0o666 & ~umask)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

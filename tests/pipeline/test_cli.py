@@ -65,6 +65,7 @@ def test_edit_reports_everything(
     assert report["seconds"] >= edit["seconds"]
     with Image.open(frames) as film:
         assert film.size[0] <= 512
+        assert b"edited with a trained generator" in film.info["comment"]
     changed = (pixels(out) != pixels(portrait)).any(axis=-1)
     assert changed.sum() <= report["composite"]["changed_pixels"]
 

@@ -40,3 +40,11 @@ def test_safetensors_keep_views_and_their_header(tmp_path: Path) -> None:
     with safe_open(path, framework="pt") as file:
         assert file.metadata() == {"what": "a test"}
         assert torch.equal(file.get_tensor("turned"), grid.t())
+
+
+def test_a_replaced_file_keeps_its_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "private.txt"
+    path.touch(mode=0o600)
+    with replacing(path) as half:
+        half.write_text("new")
+    assert path.stat().st_mode & 0o777 == 0o600
