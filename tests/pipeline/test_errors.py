@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import commands
 from pipeline.cli import is_out_of_memory, main
+from pipeline.commands import weights as weights_commands
+from pipeline.commands.console import Outcome
 from pipeline.errors import FaceError
 from pipeline.faces import Face
 from pipeline.photo import read_photo
@@ -300,19 +301,19 @@ def too_much() -> RuntimeError:
     "error", [too_much(), MemoryError(), torch.OutOfMemoryError("CUDA out of memory")]
 )
 def test_out_of_memory(error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    def starve(*_: object) -> commands.Outcome:
+    def starve(*_: object) -> Outcome:
         raise error
 
-    monkeypatch.setattr(commands, "weights_list", starve)
+    monkeypatch.setattr(weights_commands, "weights_list", starve)
     assert main(["weights", "list"]) == 1
     assert capsys.readouterr().err.startswith("photodrag: error: out of memory: close")
 
 
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stumble(*_: object) -> commands.Outcome:
+    def stumble(*_: object) -> Outcome:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(commands, "weights_list", stumble)
+    monkeypatch.setattr(weights_commands, "weights_list", stumble)
     assert not is_out_of_memory(RuntimeError("shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):
         main(["weights", "list"])
