@@ -8,8 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CLAMP = 256.0
 ACTIVATION_GAIN = math.sqrt(2)
+
+
+def normal(*shape: int, std: float = 1.0) -> Tensor:
+    """Random numbers; on the meta device a shape only, without torch's slow imports for drawing."""
+    values = torch.empty(shape)
+    return values if values.is_meta else values.normal_(std=std)
 
 
 class FullyConnected(nn.Module):
@@ -26,7 +31,7 @@ class FullyConnected(nn.Module):
     ) -> None:
         super().__init__()
         self.activate = activate
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.weight = nn.Parameter(normal(out_features, in_features, std=1 / lr_multiplier))
         self.bias = nn.Parameter(torch.full((out_features,), bias / lr_multiplier))
         self.weight_gain = lr_multiplier / math.sqrt(in_features)
         self.bias_gain = lr_multiplier
@@ -39,8 +44,8 @@ class FullyConnected(nn.Module):
 
 def resample_filter() -> Tensor:
     """The `[4, 4]` low-pass filter [1, 3, 3, 1] x [1, 3, 3, 1], summing to one."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    return torch.outer(taps, taps) / 64.0
+    taps = (1.0, 3.0, 3.0, 1.0)
+    return torch.tensor([[a * b / 64.0 for b in taps] for a in taps])
 
 
 def upsample_image(image: Tensor, low_pass: Tensor) -> Tensor:
@@ -80,42 +85,59 @@ def _modulated_convolution(
     return x
 
 
+def _clamped(x: Tensor, limit: float | None) -> Tensor:
+    return x if limit is None else x.clamp(-limit, limit)
+
+
 class SynthesisLayer(nn.Module):
-    """Modulated 3 x 3 convolution, noise, bias, leaky ReLU."""
+    """Modulated 3 x 3 convolution, noise, bias, leaky ReLU.
+
+    Attributes:
+        size: height and width of its output.
+    """
 
     resample_filter: Tensor
     noise_const: Tensor
 
     def __init__(
-        self, in_channels: int, out_channels: int, w_dim: int, side: int, *, up: bool
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        size: tuple[int, int],
+        *,
+        up: bool,
+        clamp: float | None,
     ) -> None:
         super().__init__()
-        self.side = side
+        self.size = size
         self.up = up
+        self.clamp = clamp
         self.affine = FullyConnected(w_dim, in_channels, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.weight = nn.Parameter(normal(out_channels, in_channels, 3, 3))
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.noise_strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("noise_const", torch.randn(side, side))
+        self.register_buffer("noise_const", normal(*size))
         self.register_buffer("resample_filter", resample_filter())
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        """x `[N, in, r, r]`, w `[N, w_dim]`, noise `[N or 1, 1, side, side]` or None."""
+        """x `[N, in, r, r]`, w `[N, w_dim]`, noise `[N or 1, 1, *size]` or None."""
         up = self.resample_filter if self.up else None
         x = _modulated_convolution(x, self.weight, self.affine(w), demodulate=True, up=up)
         if noise is not None:
             x = x + (noise * self.noise_strength).to(x.dtype)
         x = F.leaky_relu(x + self.bias.to(x.dtype)[:, None, None], 0.2) * ACTIVATION_GAIN
-        return x.clamp(-CLAMP, CLAMP)
+        return _clamped(x, self.clamp)
 
 
 class ToRgb(nn.Module):
     """Modulated 1 x 1 convolution to colour, without demodulation."""
 
-    def __init__(self, in_channels: int, w_dim: int) -> None:
+    def __init__(self, in_channels: int, w_dim: int, *, clamp: float | None) -> None:
         super().__init__()
+        self.clamp = clamp
         self.affine = FullyConnected(w_dim, in_channels, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(3, in_channels, 1, 1))
+        self.weight = nn.Parameter(normal(3, in_channels, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
         self.style_gain = 1 / math.sqrt(in_channels)
 
@@ -123,4 +145,4 @@ class ToRgb(nn.Module):
         """x `[N, in, r, r]`, w `[N, w_dim]` -> `[N, 3, r, r]` float32."""
         styles = self.affine(w) * self.style_gain
         y = _modulated_convolution(x, self.weight, styles, demodulate=False, up=None)
-        return (y.float() + self.bias[:, None, None]).clamp(-CLAMP, CLAMP)
+        return _clamped(y.float() + self.bias[:, None, None], self.clamp)

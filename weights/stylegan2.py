@@ -2,10 +2,12 @@
 
 The network of Karras et al., "Analyzing and Improving the Image Quality of StyleGAN" (2020), as
 NVIDIA's stylegan2-ada-pytorch defines it: skip architecture, resample filter [1, 3, 3, 1],
-demodulated convolutions, noise inputs of learned strength, leaky ReLU of gain sqrt 2, clamp 256.
+demodulated convolutions, noise inputs of learned strength, leaky ReLU of gain sqrt 2.
 Parameters carry the names of its `G_ema` state dict, so foreign weights load without renaming.
+StyleGAN-Human's variant, pictures twice as high as wide, differs only in the first constant.
 
 Images are float32 `[N, 3, R, R]` in [-1, 1] (not clipped); latents are float32 `[N, L, w_dim]`.
+A block is called by its side r, the height of its output.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from weights.layers import (
     FullyConnected,
     SynthesisLayer,
     ToRgb,
+    normal,
     resample_filter,
     upsample_image,
 )
@@ -37,12 +40,14 @@ class GeneratorConfig:
     """Shape of a StyleGAN2 generator.
 
     Attributes:
-        resolution: side of the image in pixels, a power of two of at least 8.
+        resolution: height of the image in pixels, a power of two of at least 8.
         channel_base: a block of side r has `min(channel_base / r, channel_max)` channels.
         channel_max: see `channel_base`.
         w_dim: length of one latent vector.
         z_dim: length of the mapping network's input.
         mapping_layers: number of fully connected layers from z to w.
+        conv_clamp: bound of every layer's output, or None; it keeps half precision finite.
+        height_to_width: 1 for square images, 2 for images twice as high as wide.
     """
 
     resolution: int
@@ -51,12 +56,19 @@ class GeneratorConfig:
     w_dim: int = 512
     z_dim: int = 512
     mapping_layers: int = 8
+    conv_clamp: float | None = 256.0
+    height_to_width: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse a resolution that is not a power of two."""
+        """Refuse a resolution that is not a power of two, and other shapes than those two."""
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             raise WeightsError(
                 f"a generator's resolution is a power of two of at least 8, not {self.resolution}"
+            )
+        if self.height_to_width not in (1, 2):
+            raise WeightsError(
+                "a generator's images are square or twice as high as wide, "
+                f"not {self.height_to_width} times"
             )
 
     @property
@@ -68,6 +80,15 @@ class GeneratorConfig:
     def num_latents(self) -> int:
         """Number L of latent vectors that one picture takes."""
         return 2 * len(self.block_resolutions)
+
+    @property
+    def width(self) -> int:
+        """Width of the image in pixels."""
+        return self.resolution // self.height_to_width
+
+    def size(self, side: int) -> tuple[int, int]:
+        """Height and width of the block of this side."""
+        return side, side // self.height_to_width
 
     def channels(self, side: int) -> int:
         """Feature channels of the block of this side."""
@@ -111,21 +132,21 @@ class MappingNetwork(nn.Module):
 
 
 class SynthesisBlock(nn.Module):
-    """One resolution: conv0 (doubles the side; absent at 4 x 4), conv1, torgb."""
+    """One resolution: conv0 (doubles the side; absent at side 4), conv1, torgb."""
 
     resample_filter: Tensor
 
     def __init__(self, config: GeneratorConfig, side: int) -> None:
         super().__init__()
         self.side = side
-        channels = config.channels(side)
+        channels, size, clamp = config.channels(side), config.size(side), config.conv_clamp
         if side == 4:
-            self.const = nn.Parameter(torch.randn(channels, 4, 4))
+            self.const = nn.Parameter(normal(channels, *size))
         else:
             below = config.channels(side // 2)
-            self.conv0 = SynthesisLayer(below, channels, config.w_dim, side, up=True)
-        self.conv1 = SynthesisLayer(channels, channels, config.w_dim, side, up=False)
-        self.torgb = ToRgb(channels, config.w_dim)
+            self.conv0 = SynthesisLayer(below, channels, config.w_dim, size, up=True, clamp=clamp)
+        self.conv1 = SynthesisLayer(channels, channels, config.w_dim, size, up=False, clamp=clamp)
+        self.torgb = ToRgb(channels, config.w_dim, clamp=clamp)
         self.register_buffer("resample_filter", resample_filter())
 
     def layers(self) -> list[tuple[str, SynthesisLayer]]:
@@ -245,5 +266,5 @@ def _noise_of(layer: SynthesisLayer, name: str, noise: Noise, latents: Tensor) -
     if noise == "const":
         return layer.noise_const[None, None]
     if noise == "random":
-        return torch.randn(len(latents), 1, layer.side, layer.side, device=latents.device)
+        return torch.randn(len(latents), 1, *layer.size, device=latents.device)
     return None
