@@ -62,7 +62,7 @@ def find_with_fan(rgb: Rgb, device: torch.device) -> list[tuple[Points, float]]:
     if missing or detector is None:
         raise MissingWeightsError(
             f"the FAN face finder lacks {' and '.join(missing)}: "
-            f"put them into {folder}, or use the built-in finder"
+            "photodrag weights fetch fan, and s3fd, or use the built-in finder"
         )
     network = _load_fan(folder, detector, device)
     large = reduced(rgb, FAN_SIDE)

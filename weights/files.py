@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and tensors from files of others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
-from safetensors.torch import save_file
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from weights.errors import BrokenWeightsError, MissingWeightsError
 
 
 @contextmanager
@@ -38,3 +43,20 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], header: dict[st
     """Write tensors and a header of strings atomically."""
     with replacing(path) as temporary:
         save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, header)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a state dictionary, from safetensors or from what PyTorch reads without running code.
+
+    Raises:
+        MissingWeightsError: the file does not exist.
+        BrokenWeightsError: it cannot be read, or holds more than tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise MissingWeightsError(f"{path} does not exist") from error
+    except (SafetensorError, UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
+        raise BrokenWeightsError(f"{path} cannot be read ({error}): fetch it again") from error

@@ -12,18 +12,16 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Protocol, cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weights.builtin import FOLDER
+from weights.cache import cache_folder
 from weights.errors import BrokenWeightsError, MissingWeightsError, WeightsError
-from weights.store import cache_folder
+from weights.files import read_tensors
 
 SMALLEST_SIDE = 64
 TRUNK_VARIABLE = "PHOTODRAG_LPIPS_TRUNK"
@@ -100,15 +98,18 @@ class LpipsAlex(nn.Module):
         """Measure the distances [N] between images [N, 3, R, R] in [-1, 1]."""
         return self.network(_enlarge(a), _enlarge(b)).flatten()
 
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Compute AlexNet's five feature maps of images [N, 3, R, R] in [-1, 1]."""
+        scaled = cast(nn.Module, self.network.scaling_layer)(_enlarge(image))
+        return list(cast(nn.Module, self.network.net)(scaled))
+
     def layer_maps(self, a: Tensor, b: Tensor) -> list[Tensor]:
         """Measure each layer's distance at each place: five maps [N, 1, h, w].
 
         The distance is the sum of the maps' means.
         """
-        net = self.network
-        a, b = (cast(nn.Module, net.scaling_layer)(_enlarge(image)) for image in (a, b))
-        features = zip(cast(nn.Module, net.net)(a), cast(nn.Module, net.net)(b), strict=True)
-        heads = cast(nn.ModuleList, net.lins)
+        features = zip(self.features(a), self.features(b), strict=True)
+        heads = cast(nn.ModuleList, self.network.lins)
         return [
             head((_unit(x, 1e-20) - _unit(y, 1e-20)).square())
             for head, (x, y) in zip(heads, features, strict=True)
@@ -126,7 +127,7 @@ def load_lpips(trunk: Path) -> LpipsAlex:
         WeightsError: the lpips package, or the torchvision that it needs, cannot be imported.
     """
     parameters = {
-        name: value for name, value in _read(trunk).items() if name.startswith("features.")
+        name: value for name, value in read_tensors(trunk).items() if name.startswith("features.")
     }
     try:
         import lpips
@@ -139,7 +140,7 @@ def load_lpips(trunk: Path) -> LpipsAlex:
         # lpips calls torchvision with arguments that torchvision deprecated.
         warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
         network = lpips.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False)
-    heads = _read(_lpips_folder() / "weights" / "v0.1" / "alex.pth")
+    heads = read_tensors(_lpips_folder() / "weights" / "v0.1" / "alex.pth")
     try:
         network.load_state_dict({**network.state_dict(), **heads})
         _load_trunk(network, parameters)
@@ -166,17 +167,6 @@ def _load_trunk(network: nn.Module, parameters: Mapping[str, Tensor]) -> None:
         if name.removeprefix("features.") in names
     }
     trunk.load_state_dict(renamed)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise MissingWeightsError(f"{path} does not exist") from error
-    except (SafetensorError, UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise BrokenWeightsError(f"{path} cannot be read ({error}): fetch it again") from error
 
 
 class BuiltinPerceptual(nn.Module):
@@ -239,7 +229,7 @@ def load_builtin(path: Path = BUILTIN_FILE) -> BuiltinPerceptual:
         BrokenWeightsError: the file is damaged or holds other parameters.
     """
     network = BuiltinPerceptual()
-    parameters = {name: value.float() for name, value in _read(path).items()}
+    parameters = {name: value.float() for name, value in read_tensors(path).items()}
     try:
         network.load_state_dict(parameters)
     except RuntimeError as error:

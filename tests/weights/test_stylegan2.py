@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -195,6 +196,39 @@ def test_batch_does_not_change_a_picture(tiny_generator: Generator) -> None:
 def test_refuses_odd_resolutions(resolution: int) -> None:
     with pytest.raises(WeightsError, match=f"power of two of at least 8, not {resolution}"):
         GeneratorConfig(resolution=resolution, channel_base=256, channel_max=32)
+
+
+def test_high_images_have_high_maps_everywhere() -> None:
+    config = GeneratorConfig(
+        resolution=16, channel_base=64, channel_max=8, w_dim=8, z_dim=8, height_to_width=2
+    )
+    generator = Generator(config)
+    drawn = generator.synthesize(latents_for(generator, 2), keep=(4, 8), noise="random")
+    assert drawn.image is not None
+    assert drawn.image.shape == (2, 3, 16, 8)
+    assert drawn.features[4].shape[2:] == config.size(4) == (4, 2)
+    assert {tuple(m.shape[2:]) for m in generator.noise_maps().values()} == {
+        (4, 2),
+        (8, 4),
+        (16, 8),
+    }
+    with pytest.raises(WeightsError, match="square or twice as high as wide, not 3 times"):
+        GeneratorConfig(resolution=16, channel_base=64, channel_max=8, height_to_width=3)
+
+
+def test_a_clamp_bounds_every_layer(tiny_generator: Generator) -> None:
+    free = randomised(tiny_generator)
+    bounded = Generator(replace(free.config, conv_clamp=0.5)).requires_grad_(False)
+    bounded.load_state_dict(free.state_dict())
+    free = Generator(replace(free.config, conv_clamp=None)).requires_grad_(False)
+    free.load_state_dict(bounded.state_dict())
+    latents = latents_for(free, 1)
+    image = bounded.synthesize(latents, until=4, keep=(4,))
+    expected = free.synthesize(latents, until=4, keep=(4,))
+    assert expected.features[4].abs().max() > 1
+    assert torch.equal(image.features[4], expected.features[4].clamp(-0.5, 0.5))
+    assert image.image is not None
+    assert image.image.abs().max() <= 0.5
 
 
 def test_refuses_latents_and_blocks_it_has_not(tiny_generator: Generator) -> None:

@@ -52,7 +52,7 @@ def run(folder: Path, steps: int, start: Path | None = None) -> tuple[Networks, 
     networks = Networks.fresh(CONFIG, 1)
     parameters = [*networks.generator.synthesis.parameters(), *networks.encoder.parameters()]
     optimizer = torch.optim.Adam([{"params": parameters, "initial_lr": 1e-3}])
-    seen = 0 if start is None else load_checkpoint(start, networks.modules(), optimizer)
+    seen = 0 if start is None else load_checkpoint(start, networks.modules(), {"all": optimizer})
     perceptual = load_perceptual()
     data = load_portraits(folder, "train", 32)
     for images, _ in zip(batches(data, OPTIONS, seen), range(steps), strict=False):
@@ -66,7 +66,7 @@ def test_resuming_gives_the_same_networks(folder: Path) -> None:
     torch.manual_seed(3)
     half, optimizer = run(folder, 2)
     path = folder / "checkpoint.safetensors"
-    save_checkpoint(path, half.modules(), optimizer, {"seen": "8"})
+    save_checkpoint(path, half.modules(), {"all": optimizer}, {"seen": "8"})
     torch.manual_seed(3)
     resumed, _ = run(folder, 2, start=path)
     torch.manual_seed(3)
@@ -82,9 +82,9 @@ def test_resuming_gives_the_same_networks(folder: Path) -> None:
 def test_checkpoint_of_another_shape_is_refused(folder: Path) -> None:
     networks, optimizer = run(folder, 1)
     path = folder / "checkpoint.safetensors"
-    save_checkpoint(path, {"encoder": networks.encoder}, optimizer, {"seen": "4"})
+    save_checkpoint(path, {"encoder": networks.encoder}, {"all": optimizer}, {"seen": "4"})
     with pytest.raises(BrokenWeightsError, match="not a checkpoint of this run"):
-        load_checkpoint(path, networks.modules(), optimizer)
+        load_checkpoint(path, networks.modules(), {"all": optimizer})
 
 
 def test_bad_data_is_refused(tmp_path: Path, folder: Path) -> None:

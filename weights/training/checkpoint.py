@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: parameters and Adam's state in one safetensors file."""
+"""Checkpoints of a training run: parameters and optimisers' state in one safetensors file."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from torch import Tensor, nn
 from weights.errors import BrokenWeightsError
 from weights.files import write_safetensors
 
+_OPTIMIZER = "optimizer of "
+
 
 def save_checkpoint(
     path: Path,
     networks: Mapping[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
+    optimizers: Mapping[str, torch.optim.Optimizer],
     header: Mapping[str, str],
 ) -> None:
-    """Write all networks and the optimiser atomically.
+    """Write all networks and optimisers atomically.
 
     Args:
         path: file to write.
         networks: name -> network.
-        optimizer: its state goes along.
+        optimizers: name -> optimiser, whose state goes along.
         header: strings to keep; "seen" is how far the run is, in its own unit.
     """
     tensors = {
@@ -32,20 +34,24 @@ def save_checkpoint(
         for name, network in networks.items()
         for key, value in network.state_dict().items()
     }
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{index}/{key}": value for key, value in state.items()}
+    for name, optimizer in optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            group = f"{_OPTIMIZER}{name}"
+            tensors |= {f"{group}/{index}/{key}": value for key, value in state.items()}
     write_safetensors(path, tensors, dict(header))
 
 
 def load_checkpoint(
-    path: Path, networks: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer | None
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    optimizers: Mapping[str, torch.optim.Optimizer],
 ) -> int:
     """Restore a run in place and return how far it is ("seen" of `save_checkpoint`).
 
     Args:
         path: file that `save_checkpoint` wrote.
         networks: name -> network to fill.
-        optimizer: to go on training, or None to use the networks as they are.
+        optimizers: name -> optimiser, to go on training; empty to use the networks as they are.
 
     Raises:
         BrokenWeightsError: the file is damaged or belongs to networks of another shape.
@@ -64,8 +70,8 @@ def load_checkpoint(
         raise BrokenWeightsError(
             f"{path} is not a checkpoint of this run ({reason}): remove it to start anew"
         ) from error
-    if optimizer is not None:
-        _restore(optimizer, groups.get("optimizer", {}))
+    for name, optimizer in optimizers.items():
+        _restore(optimizer, groups.get(f"{_OPTIMIZER}{name}", {}))
     return seen
 
 

@@ -151,7 +151,7 @@ def train(task: Task, options: TrainingOptions, checkpoint: Path) -> Iterator[Tr
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
-    start = load_checkpoint(checkpoint, networks, optimizer) if checkpoint.exists() else 0
+    start = load_checkpoint(checkpoint, networks, {"all": optimizer}) if checkpoint.exists() else 0
     for index in range(start, task.steps):
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * _schedule(index / task.steps, options.warmup)
@@ -167,7 +167,7 @@ def train(task: Task, options: TrainingOptions, checkpoint: Path) -> Iterator[Tr
                 f"{task.name}: loss is {loss.item()} at step {index}: lower the rate"
             )
         if (index + 1) % options.checkpoint_every == 0 or index + 1 == task.steps:
-            save_checkpoint(checkpoint, networks, optimizer, {"seen": str(index + 1)})
+            save_checkpoint(checkpoint, networks, {"all": optimizer}, {"seen": str(index + 1)})
         yield TrainingStep(index=index, loss=loss.item())
     network.eval()
 

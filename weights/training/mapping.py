@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     config = portrait_config()
     networks = Networks.fresh(config, arguments.seed)
-    load_checkpoint(arguments.run / "checkpoint.safetensors", networks.modules(), None)
+    load_checkpoint(arguments.run / "checkpoint.safetensors", networks.modules(), {})
     generator, encoder = networks.average_generator, networks.average_encoder
     for block in generator.synthesis.blocks():
         for _, layer in block.layers():

@@ -160,7 +160,7 @@ def random_warp(images: Tensor, landmarks: Tensor, rng: torch.Generator) -> Tens
         The warped pictures, mirrored at the border where they run out.
     """
     n, _, side, _ = images.shape
-    coarse = _part_field(landmarks, _part_shifts(n, rng), 32)
+    coarse = part_field(landmarks, part_shifts(n, rng), 32)
     field = F.interpolate(coarse.permute(0, 3, 1, 2), (side, side), mode="bilinear")
     source = pixel_grid(side)[None] - field.permute(0, 2, 3, 1)
     angle = torch.randn(n, generator=rng) * math.radians(3.5)
@@ -178,8 +178,8 @@ def pixel_grid(side: int) -> Tensor:
     return torch.stack(torch.meshgrid(centres, centres, indexing="xy"), -1)
 
 
-def _part_shifts(n: int, rng: torch.Generator, share: float = 0.35) -> Tensor:
-    """Random displacement `[n, parts, 2]` in eye distances; paired parts often move alike."""
+def part_shifts(n: int, rng: torch.Generator, share: float = 0.35) -> Tensor:
+    """Random displacement `[n, parts, 2]` of each of `PARTS`, in eyes apart; pairs often agree."""
     names = list(PARTS)
     typical = torch.tensor([PARTS[name][2] for name in names])
     moved = torch.rand(n, len(names), 1, generator=rng) < share
@@ -193,8 +193,14 @@ def _part_shifts(n: int, rng: torch.Generator, share: float = 0.35) -> Tensor:
     return torch.minimum(torch.maximum(shifts, -limit), limit)
 
 
-def _part_field(landmarks: Tensor, shifts: Tensor, side: int) -> Tensor:
-    """Sum of one Gaussian bump per part: displacement `[n, side, side, 2]`."""
+def part_field(landmarks: Tensor, shifts: Tensor, side: int) -> Tensor:
+    """Displacement `[n, side, side, 2]` of the picture: one Gaussian bump for each part's shift.
+
+    Args:
+        landmarks: `[n, 68, 2]`.
+        shifts: `[n, parts, 2]` in eyes apart, as of `part_shifts`.
+        side: of the grid, px.
+    """
     eyes = (landmarks[:, 42:48].mean(1) - landmarks[:, 36:42].mean(1)).norm(dim=1)
     centres = torch.stack([landmarks[:, list(part[0])].mean(1) for part in PARTS.values()], 1)
     reach = torch.tensor([part[1] for part in PARTS.values()]) * eyes[:, None]

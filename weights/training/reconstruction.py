@@ -232,7 +232,7 @@ def train(
         fused=True,
     )
     path = out / "checkpoint.safetensors"
-    seen = load_checkpoint(path, networks.modules(), optimizer) if path.exists() else 0
+    seen = load_checkpoint(path, networks.modules(), {"all": optimizer}) if path.exists() else 0
     deadline = time.monotonic() + 60 * minutes
     bar = tqdm(total=options.images, initial=seen, unit="img", smoothing=0.05)
     for images in batches(portraits, options, seen):
@@ -248,7 +248,7 @@ def train(
             figures, rows = evaluate(networks, held_out, perceptual, options.side(seen - 1))
             save_sheet(rows, out / f"sheet-{seen:07d}.png")
             header = {"seen": str(seen), "options": str(asdict(options))}
-            save_checkpoint(path, networks.modules(), optimizer, header)
+            save_checkpoint(path, networks.modules(), {"all": optimizer}, header)
             bar.write(f"{seen} images: " + " ".join(f"{k} {v:.4f}" for k, v in figures.items()))
         if finished:
             break
