@@ -1,4 +1,4 @@
-"""README says what is true: its commands exist, it knows every flag, its Python runs."""
+"""README and the page of commands say what is true: each flag is there, the Python runs."""
 
 import argparse
 import ast
@@ -18,10 +18,11 @@ from pipeline.requestfile import read_request
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
 def subparsers(
@@ -41,22 +42,23 @@ SHELL = [
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme(name: str) -> None:
-    assert f"`photodrag {name}" in README
+def test_every_command_is_described(name: str) -> None:
+    assert f"`photodrag {name}" in COMMANDS_PAGE
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_flag_is_in_the_readme_and_has_help(name: str) -> None:
+def test_every_flag_is_described_and_has_help(name: str) -> None:
     for action in COMMANDS[name]._actions:  # pyright: ignore[reportPrivateUsage]
         assert action.help, action.dest
         for flag in action.option_strings:
             if flag not in {"-h", "--help"}:
-                assert re.search(rf"{re.escape(flag)}\b", README), flag
+                assert re.search(rf"{re.escape(flag)}\b", COMMANDS_PAGE), flag
 
 
-def test_the_readme_names_no_flag_that_is_not_there() -> None:
+@pytest.mark.parametrize("page", [README, COMMANDS_PAGE], ids=["README", "commands"])
+def test_no_flag_is_named_that_is_not_there(page: str) -> None:
     known = {flag for p in COMMANDS.values() for a in p._actions for flag in a.option_strings}  # pyright: ignore[reportPrivateUsage]
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) <= known
 
 
 @pytest.mark.parametrize("line", SHELL)
@@ -74,12 +76,12 @@ def test_the_readme_has_the_two_commands_of_a_newcomer() -> None:
 
 
 def test_presets_and_regions_are_listed() -> None:
-    assert ", ".join(PRESETS) in README
-    assert f"{', '.join(REGIONS)} or all" in README
+    assert ", ".join(PRESETS) in COMMANDS_PAGE
+    assert f"{', '.join(REGIONS)} or all" in COMMANDS_PAGE
 
 
 def test_the_example_of_a_spec_is_read(tmp_path: Path) -> None:
-    (block,) = blocks("json")
+    (block,) = blocks("json", COMMANDS_PAGE)
     (tmp_path / "spec.json").write_text(block)
     Image.new("L", (8, 8), 255).save(tmp_path / "mask.png")
     request = read_request(tmp_path / "spec.json")
@@ -90,8 +92,9 @@ def test_the_example_of_a_spec_is_read(tmp_path: Path) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for page, place in ((README, ROOT), (COMMANDS_PAGE, ROOT / "docs")):
+        for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", page):
+            assert (place / target).exists(), target
 
 
 def test_python_is_eight_lines_that_compile() -> None:
