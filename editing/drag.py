@@ -2,7 +2,7 @@
 
 Pan et al., "Drag Your GAN: Interactive Point-based Manipulation on the Generative Image
 Manifold" (2023). Each step supervises the motion of a small patch around every handle (Eq. 1-2,
-`editing.supervision`) and finds the handles again (Eq. 3, `editing.tracking`). Lengths are quoted
+`editing.supervision`) and finds the handles again (Eq. 3, `editing.trackers`). Lengths are quoted
 in pixels of a 512-pixel crop (px@512) and scaled to the crop at hand.
 """
 
@@ -14,51 +14,56 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from editing.engine import EditStep, StopReason
+from editing.descent import Descent, latent_deviation
 from editing.errors import OptionError
+from editing.features import Features
+from editing.options import (
+    PIXELS_AT_512,
+    REFERENCE_SIDE,
+    DragOptions,
+    check_options,
+    check_positive,
+    check_weight,
+)
 from editing.spec import DragSpec
-from editing.supervision import block_features, mask_loss, motion_supervision, patch_offsets
-from editing.tracking import sample_features, square_offsets, track_points
+from editing.steps import EditStart, EditStep, StopReason
+from editing.supervision import mask_loss, motion_supervision, patch_offsets, patch_radii
+from editing.synthesis import PartialSynthesis
+from editing.trackers import TRACKERS, Search, Tracker
 from inversion.types import Inversion
 
-REFERENCE_SIDE = 512
-PIXELS_AT_512 = "px@512"
+FINEST_BLOCK = 128
+# Share of the step length that is left at the targets.
+LEAST_STEP = 0.2
+# Share of the asked step by which the handles may fall back before it is undone.
+ROLL_BACK = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class DragEngine:
-    """Options of DragGAN; each field's metadata holds its help text, unit and choices."""
+class DragEngine(DragOptions):
+    """Options of the default engine; see `DragOptions` for those that are not explained.
 
-    space: Literal["w", "w+"] = field(
-        default="w+",
-        metadata={"help": "move one shared latent vector or each one", "choices": ("w", "w+")},
+    `blocks` are by default half the image's side, at most 128, and half of that; `radius` is one
+    cell of the coarser block, less beside a handle that goes another way.
+    """
+
+    layers: int = 7
+    learning_rate: float = field(
+        default=3.0,
+        metadata={
+            "help": "length of a step through the latents, in deviations of one of their "
+            "coordinates; less near the targets"
+        },
     )
-    layers: int = field(
-        default=7,
-        metadata={"help": "number of latent vectors, counted from the first, that move; paper 6"},
-    )
-    blocks: tuple[int, ...] | None = field(
-        default=None,
-        metadata={"help": "sides of the feature blocks; default 1/4 and 1/2 of the image's side"},
-    )
+    mask_weight: float = 5.0
+    max_steps: int = 100
+    tracker: str = "subpixel"
     source: Literal["first", "current"] = field(
         default="first",
         metadata={
             "help": "patch to supervise with: the first handle's, or the current one as the paper",
             "choices": ("first", "current"),
-        },
-    )
-    learning_rate: float = field(
-        default=3e-2, metadata={"help": "step size of Adam; the paper's is 0.002"}
-    )
-    radius: float | None = field(
-        default=None,
-        metadata={
-            "help": "radius r1 of the supervised and tracked patch; default one cell of the "
-            "coarsest block, less beside a handle that goes another way; paper 3",
-            "unit": PIXELS_AT_512,
         },
     )
     step_length: float | None = field(
@@ -69,71 +74,51 @@ class DragEngine:
             "unit": PIXELS_AT_512,
         },
     )
-    tracking_radius: float = field(
-        default=12.0,
-        metadata={"help": "reach r2 of the search for a handle", "unit": PIXELS_AT_512},
-    )
-    mask_weight: float = field(
-        default=5.0, metadata={"help": "weight lambda of keeping what may not change; paper 20"}
-    )
     anchor_weight: float = field(
         default=1.0, metadata={"help": "weight of keeping handles whose target is their own place"}
     )
-    reach: float | None = field(
-        default=None,
-        metadata={
-            "help": "distance at which a target counts as reached; default 1, or 2 with more "
-            "than five handles",
-            "unit": PIXELS_AT_512,
-        },
-    )
-    max_steps: int = field(
-        default=100, metadata={"help": "number of steps at most; the paper's cap is 100 to 300"}
-    )
     patience: int = field(
-        default=20,
+        default=12,
         metadata={"help": "steps without progress after which the drag is given up"},
     )
 
-    def steps(self, subject: Inversion, spec: DragSpec) -> Iterator[EditStep]:
+    def steps(
+        self, subject: Inversion, spec: DragSpec, start: EditStart | None = None, /
+    ) -> Iterator[EditStep]:
         """Yield the start, then one step at a time; the last is the best and says why it ended.
 
         Args:
             subject: the inversion to edit; it is left as it is.
             spec: points and mask in pixels of the subject's crop.
+            start: where to go on from; default: the inversion's own picture.
 
         Raises:
             OptionError: an option or the specification does not fit the subject's generator.
         """
-        drag = _Drag.begin(self, subject, spec)
-        step = drag.describe(0, drag.handles, 0.0, subject.pivot.latents.detach().clone())
+        drag = _Drag.begin(self, subject, spec, start)
+        step = drag.describe(0, drag.handles, 0.0, drag.start.clone())
         if bool(drag.anchors.all()):
             yield replace(step, stopped="nothing to do")
             return
         if bool(step.reached.all()):
             yield replace(step, stopped="reached")
             return
-        best = step
-        latest_progress = 0
         yield step
-        shape = (1, self.layers if self.space == "w+" else 1, step.latents.shape[2])
-        offset = torch.zeros(shape, device=step.latents.device, requires_grad=True)
-        adam = torch.optim.Adam([offset], lr=self.learning_rate)
-        features = drag.features(offset)
+        state = drag.state(drag.no_offset(), step)
+        best, best_offset, latest_progress = step, state.offset, 0
+        descent, length = Descent(), self.learning_rate * latent_deviation(subject.generator)
         stopped: StopReason | None = None
         while stopped is None:
-            with torch.enable_grad():
-                loss = drag.loss(features, step.points)
-                adam.zero_grad()
-                loss.backward()
-                adam.step()
-            features = drag.features(offset)
-            points = drag.track(features.detach(), step.points)
-            step = drag.describe(step.index + 1, points, loss.item(), drag.latents(offset))
+            state = drag.advance(state, descent, length)
+            step = state.step
             if step.mean_distance < best.mean_distance - drag.pixel / 10:
                 latest_progress = step.index
             if step.mean_distance < best.mean_distance:
-                best = step
+                best, best_offset = step, state.offset
+            elif step.mean_distance > best.mean_distance + ROLL_BACK * drag.step_length:
+                # Too far at once: the tracker may have lost a handle.
+                state = drag.state(best_offset, replace(best, index=step.index))
+                descent, length = Descent(), length / 2
             if bool(step.reached.all()):
                 best, stopped = step, "reached"
             elif step.index - latest_progress >= self.patience:
@@ -141,9 +126,24 @@ class DragEngine:
             elif step.index >= self.max_steps:
                 stopped = "step cap"
             if stopped is None:
-                yield step
+                yield state.step
             else:
                 yield replace(best, index=step.index, stopped=stopped)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _State:
+    """Where a drag is.
+
+    Attributes:
+        offset: `[1, K, w_dim]`, what the latents have moved by; a leaf.
+        features: of the latents, with the graph back to `offset`.
+        step: what the caller sees.
+    """
+
+    offset: Tensor
+    features: Features
+    step: EditStep
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -152,76 +152,112 @@ class _Drag:
 
     engine: DragEngine
     subject: Inversion
+    start: Tensor
     handles: Tensor
     targets: Tensor
     anchors: Tensor
-    blocks: tuple[int, ...]
-    first: Tensor
+    synthesis: PartialSynthesis
+    kept: Features
     fixed: Tensor | None
     patch: Tensor
     templates: Tensor
-    window: Tensor
+    track: Tracker
     step_length: float
     pixel: float
     reach: float
-    resolution: int
 
     @classmethod
-    def begin(cls, engine: DragEngine, subject: Inversion, spec: DragSpec) -> _Drag:
+    def begin(
+        cls, engine: DragEngine, subject: Inversion, spec: DragSpec, start: EditStart | None
+    ) -> _Drag:
         """Check the options against the subject and read the features of the start."""
         config = subject.generator.config
-        blocks = engine.blocks or (config.resolution // 4, config.resolution // 2)
-        _check(engine, blocks, subject, spec)
-        device = subject.pivot.latents.device
+        _check(engine, subject, spec, start)
+        blocks = engine.blocks or default_blocks(config.resolution)
+        pivot = subject.pivot.latents.detach()
+        device = pivot.device
+        latents = pivot if start is None else start.latents.detach().to(device)
         pixel = config.resolution / REFERENCE_SIDE
         handles = spec.handles.to(device, torch.float32)
         targets = spec.targets.to(device, torch.float32)
-        moving = int((~spec.anchors).sum())
-        reach = engine.reach if engine.reach is not None else (1.0 if moving <= 5 else 2.0)
-        first = block_features(subject, subject.pivot.latents, blocks).detach()
+        synthesis = PartialSynthesis(
+            subject,
+            latents,
+            moving=engine.layers,
+            blocks=blocks,
+            coloured=spec.mask is not None,
+        )
+        with torch.no_grad():
+            first = synthesis(latents[:, : engine.layers])
+            kept = first
+            if start is not None:
+                original = synthesis(pivot[:, : engine.layers])
+                kept = original if start.touched is None else first.where(start.touched, original)
         coarse, fine = config.resolution / min(blocks), config.resolution / max(blocks)
         radius = coarse if engine.radius is None else engine.radius * pixel
-        patch = patch_offsets(handles, targets, largest=radius, least=fine / 2)
-        mask = None if spec.mask is None else spec.mask.to(device, torch.float32)
+        radii = patch_radii(handles, targets, largest=radius, least=fine / 2)
+        patch = patch_offsets(radii)
+        search = Search(radius=engine.tracking_radius * pixel, spacing=fine / 2, patch_radii=radii)
         return cls(
             engine=engine,
             subject=subject,
+            start=latents,
             handles=handles,
             targets=targets,
             anchors=spec.anchors.to(device),
-            blocks=blocks,
-            first=first,
-            fixed=None if mask is None else 1 - F.adaptive_avg_pool2d(mask, max(blocks)),
+            synthesis=synthesis,
+            kept=kept,
+            fixed=None if spec.mask is None else 1 - spec.mask.to(device, torch.float32),
             patch=patch,
-            templates=sample_features(first, handles[:, None] + patch, config.resolution),
-            window=square_offsets(engine.tracking_radius * pixel, fine / 2).to(device),
+            templates=first.at(handles[:, None] + patch),
+            track=TRACKERS[engine.tracker](first, handles, search),
             step_length=coarse if engine.step_length is None else engine.step_length * pixel,
             pixel=pixel,
-            reach=reach * pixel,
-            resolution=config.resolution,
+            reach=engine.reach_for(spec) * pixel,
         )
 
+    def no_offset(self) -> Tensor:
+        """The offset of the start: one vector for all layers that move, or one for each."""
+        count = self.engine.layers if self.engine.space == "w+" else 1
+        return self.start.new_zeros(1, count, self.start.shape[2])
+
+    def state(self, offset: Tensor, step: EditStep) -> _State:
+        """The state at an offset whose `step` is known."""
+        leaf = offset.detach().requires_grad_()
+        return _State(offset=leaf, features=self.features(leaf), step=step)
+
+    def advance(self, state: _State, descent: Descent, length: float) -> _State:
+        """One step of the optimiser, shorter near the targets, and the handles after it."""
+        with torch.enable_grad():
+            loss = self.loss(state.features, state.step.points)
+            (gradient,) = torch.autograd.grad(loss, state.offset)
+        nearness = min(state.step.mean_distance / self.step_length + LEAST_STEP, 1.0)
+        offset = state.offset.detach() + descent.step(gradient, length * nearness)
+        moved = self.state(offset, state.step)
+        with torch.no_grad():
+            points = self.track(moved.features.detach(), state.step.points)
+        latents = self.latents(offset)
+        step = self.describe(state.step.index + 1, points, loss.item(), latents)
+        return replace(moved, step=step)
+
     def latents(self, offset: Tensor) -> Tensor:
-        """The pivot with its first vectors moved, detached."""
-        moved = self.subject.pivot.latents.detach().clone()
+        """The start with its first vectors moved, detached."""
+        moved = self.start.clone()
         moved[:, : self.engine.layers] += offset.detach()
         return moved
 
-    def features(self, offset: Tensor) -> Tensor:
+    def features(self, offset: Tensor) -> Features:
         """Features F of the supervised blocks, differentiable with respect to `offset`."""
-        start = self.subject.pivot.latents.detach()
         layers = self.engine.layers
         with torch.enable_grad():
-            latents = torch.cat((start[:, :layers] + offset, start[:, layers:]), dim=1)
-            return block_features(self.subject, latents, self.blocks)
+            return self.synthesis(self.start[:, :layers] + offset)
 
-    def loss(self, features: Tensor, points: Tensor) -> Tensor:
+    def loss(self, features: Features, points: Tensor) -> Tensor:
         """Eq. 1: motion of the handles, and the change of what is fixed or anchored."""
         moving = ~self.anchors
         patch, templates = self.patch[moving], self.templates[moving]
         if self.engine.source == "current":
-            q = points[moving][:, None] + patch
-            templates = sample_features(features.detach(), q, self.resolution)
+            templates = features.detach().at(points[moving][:, None] + patch)
         loss = motion_supervision(
             features,
             templates,
@@ -229,25 +265,12 @@ class _Drag:
             self.targets[moving],
             patch=patch,
             step_length=self.step_length,
-            resolution=self.resolution,
         )
         if self.fixed is not None:
-            loss = loss + self.engine.mask_weight * mask_loss(features, self.first, self.fixed)
+            loss = loss + self.engine.mask_weight * mask_loss(features, self.kept, self.fixed)
         q = (self.handles[:, None] + self.patch)[self.anchors]
-        kept = self.templates[self.anchors]
-        held = (sample_features(features, q, self.resolution) - kept).abs().mean(dim=(1, 2)).sum()
+        held = (features.at(q) - self.templates[self.anchors]).abs().mean(dim=(1, 2)).sum()
         return loss + self.engine.anchor_weight * held
-
-    def track(self, features: Tensor, points: Tensor) -> Tensor:
-        """Where the handles are now, crop pixels."""
-        return track_points(
-            features,
-            self.templates,
-            points,
-            window=self.window,
-            patch=self.patch,
-            resolution=self.resolution,
-        )
 
     def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
         """An `EditStep` with its distances."""
@@ -263,36 +286,17 @@ class _Drag:
         )
 
 
-def _check(engine: DragEngine, blocks: tuple[int, ...], subject: Inversion, spec: DragSpec) -> None:
-    config = subject.generator.config
-    if spec.resolution != config.resolution:
-        raise OptionError(
-            f"the drag is drawn on a crop of {spec.resolution} pixels, but the generator makes "
-            f"{config.resolution}: scale its points and mask"
-        )
-    unknown = [block for block in blocks if block not in config.block_resolutions]
-    if unknown:
-        raise OptionError(
-            f"the generator has no feature block {unknown[0]}; choose among "
-            f"{', '.join(map(str, config.block_resolutions))}"
-        )
-    if not 1 <= engine.layers <= config.num_latents:
-        raise OptionError(
-            f"layers must be from 1 to the generator's {config.num_latents} latent vectors, "
-            f"not {engine.layers}"
-        )
-    if engine.space not in ("w", "w+"):
-        raise OptionError(f"space is w or w+, not {engine.space!r}")
+def default_blocks(resolution: int) -> tuple[int, ...]:
+    """Half the image's side, at most 128, and half of that."""
+    finest = min(resolution // 2, FINEST_BLOCK)
+    return (finest // 2, finest)
+
+
+def _check(engine: DragEngine, subject: Inversion, spec: DragSpec, start: EditStart | None) -> None:
+    check_options(engine, subject, spec, start)
     if engine.source not in ("first", "current"):
         raise OptionError(f"source is first or current, not {engine.source!r}")
-    for name in ("learning_rate", "radius", "step_length", "tracking_radius"):
-        value: float | None = getattr(engine, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise OptionError(f"{name.replace('_', ' ')} must be a positive number, not {value}")
-    for name, weight in (("mask", engine.mask_weight), ("anchor", engine.anchor_weight)):
-        if not 0 <= weight < float("inf"):
-            raise OptionError(f"{name} weight must be zero or positive, not {weight}")
-    if engine.max_steps < 1 or engine.patience < 1:
-        raise OptionError("max steps and patience must be at least 1")
-    if engine.reach is not None and not engine.reach > 0:
-        raise OptionError(f"reach must be a positive number, not {engine.reach}")
+    check_positive("step length", engine.step_length)
+    check_weight("anchor weight", engine.anchor_weight)
+    if engine.patience < 1:
+        raise OptionError(f"patience must be at least 1, not {engine.patience}")

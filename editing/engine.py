@@ -1,53 +1,29 @@
-"""What every edit engine offers: an inversion and a specification in, edit steps out."""
+"""The engines by name, and running one: an inversion and a specification in, an edit out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from editing.drag import DragEngine
 from editing.errors import EditingError
+from editing.reference import PAPER, ReferenceEngine
 from editing.spec import DragSpec
+from editing.steps import EditStart as EditStart
+from editing.steps import EditStep as EditStep
+from editing.steps import Engine as Engine
+from editing.steps import StopReason as StopReason
 from inversion.types import Inversion
 
-StopReason = Literal["reached", "stalled", "step cap", "nothing to do"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class EditStep:
-    """State of an edit after one step; nothing in it changes later.
-
-    Render it with `subject.render(step.latents)`.
-
-    Attributes:
-        index: number of optimiser steps taken; 0 is the start.
-        points: `[N, 2]` where the handles are now, crop pixels.
-        loss: what the optimiser lowered to come here; 0.0 at the start.
-        mean_distance: mean distance of the handles that move to their targets, crop pixels.
-        reached: `[N]` bool, handles close enough to their targets.
-        latents: `[1, L, C]` float32.
-        stopped: why the edit ended, on the last step only.
-    """
-
-    index: int
-    points: Tensor
-    loss: float
-    mean_distance: float
-    reached: Tensor
-    latents: Tensor
-    stopped: StopReason | None = None
-
-
-class Engine(Protocol):
-    """Edits an inversion; implementations are frozen dataclasses of their options."""
-
-    def steps(self, subject: Inversion, spec: DragSpec, /) -> Iterator[EditStep]:
-        """Yield the start, then a step at a time; the last one says why it `stopped`."""
-        ...
+ENGINES: Mapping[str, DragEngine | ReferenceEngine] = {
+    "default": DragEngine(),
+    "reference": ReferenceEngine(),
+    "paper": PAPER,
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,14 +50,35 @@ class EditResult:
     mean_distance: float
     reached: tuple[bool, ...]
 
+    def as_start(self, spec: DragSpec, before: EditStart | None = None) -> EditStart:
+        """Where a further edit of the same inversion goes on.
 
-def run_edit(engine: Engine, subject: Inversion, spec: DragSpec) -> EditResult:
+        Args:
+            spec: what this edit was.
+            before: where this edit started, unless at the inversion itself.
+        """
+        side = spec.resolution
+        touched = torch.ones(1, 1, side, side) if spec.mask is None else spec.mask.float()
+        if before is not None and before.touched is not None:
+            touched = torch.maximum(touched, before.touched.to(touched))
+        return EditStart(latents=self.latents, touched=touched)
+
+
+def run_edit(
+    engine: Engine, subject: Inversion, spec: DragSpec, *, start: EditStart | None = None
+) -> EditResult:
     """Run an engine to its end.
+
+    Args:
+        engine: one of `ENGINES`, or another with options of its own.
+        subject: the inversion to edit.
+        spec: points and mask on the picture that the edit starts with.
+        start: where an earlier edit of the same inversion ended, from `EditResult.as_start`.
 
     Raises:
         EditingError: from the engine, or when the engine ends without saying why.
     """
-    return finish_edit(engine.steps(subject, spec), subject)
+    return finish_edit(engine.steps(subject, spec, start), subject)
 
 
 def finish_edit(steps: Iterable[EditStep], subject: Inversion) -> EditResult:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -100,30 +100,52 @@ def _open_mouth(face: Points, strength: float) -> Points:
 
 @dataclass(frozen=True, kw_only=True)
 class _Preset:
-    """Displacement of the landmarks of a face in face units, what it holds, where it may act."""
+    """Displacement of the landmarks of a face in face units, what it holds, where it may act.
+
+    `guide` says how far to go along which `weights.directions` at strength 1.
+    """
 
     move: Callable[[Points, float], Points]
     anchors: tuple[int, ...]
     regions: tuple[str, ...]
+    guide: Mapping[str, float]
     sign: float = 1.0
 
 
-_SMILE_ANCHORS = (*_NOSE, *_EYE_CORNERS)
-_BROWS = _Preset(move=_raise_brows, anchors=_EYE_CORNERS, regions=("brows", "eyes"))
+_SMILES = _Preset(
+    move=_smile,
+    anchors=(*_NOSE, *_EYE_CORNERS),
+    regions=("mouth", "jaw"),
+    guide={"mouth-width": 0.085, "mouth-open": 0.065},
+)
+_BROWS = _Preset(
+    move=_raise_brows,
+    anchors=_EYE_CORNERS,
+    regions=("brows", "eyes"),
+    guide={"brow_left-y": -0.15, "brow_right-y": -0.15},
+)
 # The eyes' corners lie within a feature cell of the lids: holding them would hold the lids.
-_EYES = _Preset(move=_open_eyes, anchors=(27, 30), regions=("eyes", "brows"))
-_MOUTH = _Preset(move=_open_mouth, anchors=_NOSE, regions=("mouth", "jaw"))
+_EYES = _Preset(
+    move=_open_eyes,
+    anchors=(27, 30),
+    regions=("eyes", "brows"),
+    guide={
+        "upper_lid_left-y": -0.08, "upper_lid_right-y": -0.08,
+        "lower_lid_left-y": 0.03, "lower_lid_right-y": 0.03,
+    },
+)  # fmt: skip
+_MOUTH = _Preset(
+    move=_open_mouth, anchors=_NOSE, regions=("mouth", "jaw"), guide={"mouth-open": 0.135}
+)
 
 PRESETS: Mapping[str, _Preset] = {
-    "smile": _Preset(move=_smile, anchors=_SMILE_ANCHORS, regions=("mouth", "jaw")),
+    "smile": _SMILES,
     "open-eyes": _EYES,
-    "close-eyes": _Preset(move=_open_eyes, anchors=_EYES.anchors, regions=_EYES.regions, sign=-1),
+    "close-eyes": replace(_EYES, sign=-1),
     "open-mouth": _MOUTH,
-    "close-mouth": _Preset(move=_open_mouth, anchors=_NOSE, regions=_MOUTH.regions, sign=-1),
+    "close-mouth": replace(_MOUTH, sign=-1),
     "raise-brows": _BROWS,
-    "lower-brows": _Preset(
-        move=_raise_brows, anchors=_EYE_CORNERS, regions=_BROWS.regions, sign=-0.6
-    ),
+    "lower-brows": replace(_BROWS, sign=-0.6),
 }
 
 
@@ -207,6 +229,17 @@ def combine_presets(
             anchors.update(entry.anchors)
             regions.update(entry.regions)
     return _drag(landmarks, moved, anchors, regions, resolution)
+
+
+def guide_of(presets: Sequence[PresetStrength]) -> dict[str, float]:
+    """How far to go along which `weights.directions` for these presets; empty where none helps."""
+    guide: dict[str, float] = {}
+    for chosen in presets:
+        entry = PRESETS[chosen.name]
+        strength = entry.sign * min(max(chosen.strength, -STRONGEST), STRONGEST)
+        for name, amount in entry.guide.items():
+            guide[name] = guide.get(name, 0.0) + strength * amount
+    return {name: amount for name, amount in guide.items() if amount}
 
 
 def expression_from(

@@ -9,7 +9,7 @@ import base64
 import binascii
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -34,7 +34,8 @@ class DragSpec:
         handles: `[N, 2]` floating point, crop pixels within [0, resolution]. N may be 0.
         targets: `[N, 2]`, likewise.
         resolution: side R of the crop in pixels.
-        mask: `[1, 1, R, R]` in [0, 1], 1 = may change; None lets everything change.
+        mask: `[1, 1, R, R]` in [0, 1], 1 = may change; None lets everything change, as does a
+            mask of ones.
 
     Raises:
         SpecError: anything that a drag could not honour, such as a handle to be moved that lies
@@ -65,6 +66,20 @@ class DragSpec:
     def anchors(self) -> Tensor:
         """`[N]` bool: handles that are to stay where they are."""
         return (self.handles == self.targets).all(dim=1)
+
+    def seen_from(self, points: Tensor) -> DragSpec:
+        """The rest of the way once the handles are at `points` `[N, 2]`; anchors stay there.
+
+        The mask opens at the points themselves: a handle may have been tracked to its border.
+        """
+        points = points.to(self.handles)
+        mask = self.mask
+        if mask is not None:
+            cells = points.long().clamp(0, self.resolution - 1)
+            mask = mask.clone()
+            mask[0, 0, cells[:, 1], cells[:, 0]] = 1
+        targets = torch.where(self.anchors[:, None], points, self.targets)
+        return replace(self, handles=points, targets=targets, mask=mask)
 
     def to_json(self) -> dict[str, object]:
         """A small object for `json.dumps`; the mask travels inside it as an 8-bit PNG."""

@@ -6,54 +6,20 @@ Manifold" (2023), Section 3.2.1. Points and lengths are in crop pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from editing.tracking import disc_offsets, sample_features
-from inversion.types import Inversion
-
-# Some twenty places in a patch: closer ones would read the same feature cells again.
-_PLACES = 0.4
+from editing.features import Features
+from editing.tracking import disc_offsets
 
 
-def block_features(subject: Inversion, latents: Tensor, blocks: Sequence[int]) -> Tensor:
-    """Features F: the blocks upsampled to the finest of them, each of equal weight in a mean.
+def patch_radii(handles: Tensor, targets: Tensor, *, largest: float, least: float) -> Tensor:
+    """Radius of the patch around each handle, `[N]`.
 
-    A coarse block knows which part of the face a place belongs to, a fine one where its edge is.
-
-    Args:
-        subject: gives the generator and its noise.
-        latents: `[1, L, w_dim]`.
-        blocks: sides of feature blocks.
-
-    Returns:
-        `[1, C, r, r]` float32, r the largest side.
-    """
-    finest = max(blocks)
-    kept = subject.generator.synthesize(
-        latents, image=False, keep=blocks, until=finest, noise=subject.pivot.noise or "const"
-    ).features
-    maps = [kept[block].float() for block in blocks]
-    channels = sum(each.shape[1] for each in maps)
-    return torch.cat(
-        [
-            F.interpolate(each, size=(finest, finest), mode="bilinear", align_corners=False)
-            * (channels / len(maps) / each.shape[1])
-            for each in maps
-        ],
-        dim=1,
-    )
-
-
-def patch_offsets(handles: Tensor, targets: Tensor, *, largest: float, least: float) -> Tensor:
-    """Offsets q - p of the patch around each handle, `[N, P, 2]`.
-
-    A patch is a disc that keeps to a quarter of the way to the nearest handle that stays or goes
-    another way: otherwise the lids of an eye, a few pixels apart, would each drag the other along,
-    and lips would carry the teeth between them.
+    A patch keeps to a quarter of the way to the nearest handle that stays or goes another way:
+    otherwise the lids of an eye, a few pixels apart, would each drag the other along, and lips
+    would carry the teeth between them.
 
     Args:
         handles: `[N, 2]`.
@@ -65,19 +31,25 @@ def patch_offsets(handles: Tensor, targets: Tensor, *, largest: float, least: fl
     apart = torch.cdist(handles, handles)
     alike = (away @ away.T > 0) | torch.eye(len(handles), dtype=torch.bool, device=handles.device)
     room = F.pad(apart.masked_fill(alike, torch.inf) / 4, (0, 1), value=largest).amin(dim=1)
-    radius = room.clamp(min=min(least, largest))
-    return disc_offsets(1.0, _PLACES).to(handles.device) * radius[:, None, None]
+    return room.clamp(min=min(least, largest))
+
+
+def patch_offsets(radii: Tensor) -> Tensor:
+    """Offsets q - p of some twenty places in each patch: radii `[N]` -> `[N, P, 2]`.
+
+    Closer places would read the same feature cells again.
+    """
+    return disc_offsets(1.0, 0.4).to(radii.device) * radii[:, None, None]
 
 
 def motion_supervision(
-    features: Tensor,
+    features: Features,
     templates: Tensor,
     points: Tensor,
     targets: Tensor,
     *,
     patch: Tensor,
     step_length: float,
-    resolution: int,
 ) -> Tensor:
     """Sum over handles of |f(q) - F(q + d)|_1, q in the patch around p (Eq. 1, first term).
 
@@ -87,13 +59,12 @@ def motion_supervision(
     the norm is averaged over the patch and the channels.
 
     Args:
-        features: `[1, C, r, r]`, F.
+        features: F.
         templates: `[N, P, C]`, f.
         points: `[N, 2]`, p, crop pixels.
         targets: `[N, 2]`, t.
         patch: `[N, P, 2]` offsets of q from p.
         step_length: crop pixels.
-        resolution: side of the crop in pixels.
 
     Returns:
         A scalar.
@@ -101,20 +72,30 @@ def motion_supervision(
     away = targets - points
     distance = away.norm(dim=1, keepdim=True)
     d = away * (step_length / distance.clamp(min=step_length))
-    there = sample_features(features, (points + d)[:, None] + patch, resolution)
+    there = features.at((points + d)[:, None] + patch)
     return (templates - there).abs().mean(dim=(1, 2)).sum()
 
 
-def mask_loss(features: Tensor, first: Tensor, fixed: Tensor) -> Tensor:
-    """|(F - F0) (1 - M)|_1, averaged over what is fixed (Eq. 1, second term).
+def mask_loss(features: Features, kept: Features, fixed: Tensor) -> Tensor:
+    """|(F - F0) (1 - M)|_1, averaged over what is fixed and over the blocks (Eq. 1, second term).
+
+    The picture's colour is one block more where it is known: layers paint in passing, and what
+    they paint shows in no feature.
 
     Args:
-        features: `[1, C, r, r]`, F.
-        first: `[1, C, r, r]`, F0, of the unedited image.
-        fixed: `[1, 1, r, r]`, 1 - M at the features' resolution.
+        features: F.
+        kept: F0, of the picture to keep to.
+        fixed: `[1, 1, R, R]`, 1 - M.
 
     Returns:
         A scalar, 0 where nothing is fixed.
     """
-    change = ((features - first) * fixed).abs().mean(dim=1).sum()
-    return change / fixed.sum().clamp(min=1)
+    pairs = list(zip(features.maps, kept.maps, strict=True))
+    if features.colour is not None and kept.colour is not None:
+        pairs.append((features.colour, kept.colour))
+    total = fixed.new_zeros(())
+    for now, first in pairs:
+        here = F.adaptive_avg_pool2d(fixed, now.shape[-1])
+        change = (now - first).abs().mean(dim=1, keepdim=True)
+        total = total + (change * here).sum() / here.sum().clamp(min=1)
+    return total / len(features.maps)

@@ -1,36 +1,20 @@
-"""Reading features at points, and following handles by them (DragGAN, Section 3.2.2, Eq. 3).
+"""Following handles by their features, between pixels (DragGAN, Section 3.2.2, Eq. 3).
 
 Pan et al., "Drag Your GAN: Interactive Point-based Manipulation on the Generative Image
-Manifold" (2023). Points are (x, y) in crop pixels; a feature map covers the whole crop at any
-resolution and is read bilinearly where it is needed, never upsampled.
+Manifold" (2023). Points are (x, y) in crop pixels.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from editing.features import Features
 
-def sample_features(features: Tensor, points: Tensor, resolution: int) -> Tensor:
-    """Read a feature map at any points of the crop.
-
-    At pixel centres this equals upsampling the map bilinearly to the crop and reading the pixel;
-    between them the two differ by less than that upsampled map varies within one pixel.
-
-    Args:
-        features: `[1, C, r, r]`.
-        points: `[..., 2]` (x, y), crop pixels; outside the crop the border is repeated.
-        resolution: side of the crop in pixels.
-
-    Returns:
-        `[..., C]`.
-    """
-    grid = (points.reshape(1, 1, -1, 2) * (2 / resolution) - 1).to(features.dtype)
-    read = F.grid_sample(
-        features, grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
-    return read[0, :, 0].t().reshape(*points.shape[:-1], features.shape[1])
+# Keeps a radius that is a multiple of the spacing up to rounding.
+_ROUNDING = 1e-6
 
 
 def disc_offsets(radius: float, spacing: float) -> Tensor:
@@ -43,52 +27,99 @@ def disc_offsets(radius: float, spacing: float) -> Tensor:
 
 def square_offsets(radius: float, spacing: float) -> Tensor:
     """`[K, K, 2]` offsets (x, y) of a square grid, K odd, rows along y, the zero in the middle."""
-    # The epsilon keeps a radius that is a multiple of the spacing up to rounding.
-    reach = int(radius / spacing + 1e-6)
+    reach = int(radius / spacing + _ROUNDING)
     axis = torch.arange(-reach, reach + 1) * spacing
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     return torch.stack((x, y), dim=-1)
 
 
-def track_points(
-    features: Tensor,
-    templates: Tensor,
-    points: Tensor,
-    *,
-    window: Tensor,
-    patch: Tensor,
-    resolution: int,
-) -> Tensor:
-    """Find each handle again: p <- argmin over q in the window of |F'(q) - f|_1 (Eq. 3).
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PatchTemplates:
+    """What the first picture shows around each handle, on a lattice.
 
-    The paper's template f is the one feature vector at the first handle; patches of several
-    offsets compare them all. The grid's minimum is refined by a parabola through its neighbours.
+    Attributes:
+        values: `[N, D * D, C]` features, 0 outside each handle's disc.
+        inside: `[N, D * D]`, 1 inside the disc and 0 outside.
+        side: number D of the lattice's places along one side.
+        spacing: distance of the lattice's places, crop pixels.
+        window: how many places to look in each direction.
+    """
+
+    values: Tensor
+    inside: Tensor
+    side: int
+    spacing: float
+    window: int
+
+    @classmethod
+    def read(
+        cls, first: Features, handles: Tensor, radii: Tensor, *, spacing: float, reach: float
+    ) -> PatchTemplates:
+        """Read discs of radii `[N]` around the handles `[N, 2]`; lengths in crop pixels."""
+        offsets = square_offsets(float(radii.max()) if len(radii) else 0.0, spacing).to(
+            handles.device
+        )
+        inside = offsets.norm(dim=-1).flatten() < radii[:, None].clamp(min=spacing / 2)
+        return cls(
+            values=first.at(handles[:, None] + offsets.flatten(0, 1)) * inside[..., None],
+            inside=inside.float(),
+            side=len(offsets),
+            spacing=spacing,
+            window=max(int(reach / spacing + _ROUNDING), 1),
+        )
+
+
+def _corners(side: int, wide: int) -> Tensor:
+    """`[side * side]` indices of a square's places in the rows of a lattice `wide` places wide."""
+    axis = torch.arange(side)
+    return (axis[:, None] * wide + axis).flatten()
+
+
+def track_patches(features: Features, templates: PatchTemplates, points: Tensor) -> Tensor:
+    """Find each handle again: p <- argmin over u in the window of sum_q |F'(u + q) - f(q)|_2^2.
+
+    That is Eq. 3 for patches in place of single vectors. The square is expanded into a correlation
+    of the window with the patch, so that every feature is read once. The lattice's minimum is
+    refined by a parabola through its neighbours.
 
     Args:
-        features: `[1, C, r, r]`, F'.
-        templates: `[N, P, C]`, what F0 held at `patch` around the first handles.
+        features: F'.
+        templates: f, on the patch of each of N handles.
         points: `[N, 2]` where the handles were, crop pixels.
-        window: `[K, K, 2]` candidate offsets from `square_offsets`.
-        patch: `[N, P, 2]` offsets at which templates are compared.
-        resolution: side of the crop in pixels.
 
     Returns:
         `[N, 2]` where the handles are now, within the crop.
     """
-    q = points[:, None, None] + window
-    read = sample_features(features, q[..., None, :] + patch[:, None, None], resolution)
-    distance = (read - templates[:, None, None]).abs().mean(dim=(3, 4))
-    outside = ((q < 0) | (q > resolution)).any(dim=-1)
+    side, spacing, around = templates.side, templates.spacing, templates.window
+    lattice = points[:, None, None] + square_offsets((around + side // 2) * spacing, spacing).to(
+        points.device
+    )
+    read = features.at(lattice.flatten(1, 2))
+    wide = lattice.shape[1]
+    # at[u, q]: the lattice's place u + q, for each candidate u and place q of the patch.
+    at = _corners(2 * around + 1, wide)[:, None] + _corners(side, wide)[None]
+    at = at.to(points.device)
+    crossed = torch.bmm(templates.values, read.transpose(1, 2)).gather(
+        2, at.t().expand(len(points), -1, -1)
+    )
+    energy = (read.square().sum(dim=2)[:, at] * templates.inside[:, None]).sum(dim=2)
+    candidates = slice(side // 2, side // 2 + 2 * around + 1)
+    q = lattice[:, candidates, candidates]
+    distance = (energy - 2 * crossed.sum(dim=1)).reshape(q.shape[:3])
+    outside = ((q < 0) | (q > features.resolution)).any(dim=-1)
     distance = distance.masked_fill(outside, torch.inf)
-    size = window.shape[0]
+    return _refined_minimum(distance, q, spacing).clamp(0, features.resolution)
+
+
+def _refined_minimum(distance: Tensor, q: Tensor, spacing: float) -> Tensor:
+    """Place of each `[N, K, K]` minimum, q `[N, K, K, 2]`, between the lattice's places."""
+    size = distance.shape[1]
     best = distance.flatten(1).argmin(dim=1)
     row, column = best // size, best % size
-    spacing = window[0, -1, 0] * 2 / max(size - 1, 1)
-    each = torch.arange(len(points), device=points.device)
+    each = torch.arange(len(distance), device=distance.device)
     along_x = _parabola(distance[each, row], column)
     along_y = _parabola(distance[each, :, column], row)
-    moved = q[each, row, column] + torch.stack((along_x, along_y), dim=1) * spacing
-    return moved.clamp(0, resolution)
+    return q[each, row, column] + torch.stack((along_x, along_y), dim=1) * spacing
 
 
 def _parabola(line: Tensor, index: Tensor) -> Tensor:

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Generator as Steps
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from inversion.deltas import round_to_deltas
 from inversion.errors import InversionError, NotFiniteError
-from inversion.project import compare, latent_statistics, project
-from inversion.tune import tunable, tune
-from inversion.types import Inversion, InversionOptions, InversionReport, InversionStep, Pivot
+from inversion.hidden import fill_hidden
+from inversion.options import InversionOptions
+from inversion.project import COMPARED_SIDE, compare, latent_statistics, project
+from inversion.report import InversionReport
+from inversion.resume import Keeper, identity
+from inversion.tune import Target, tunable, tune
+from inversion.types import Inversion, InversionStep, Pivot
 from weights.encoder import Encoder
 from weights.perceptual import Perceptual
 from weights.store import parameters_sha256
@@ -28,30 +33,38 @@ from weights.stylegan2 import Generator
 
 T = TypeVar("T")
 
-# The mean square error weighs more than PTI's, since LPIPS on small pictures forgives a wrong
-# face; a few pulled steps in W+ only, since latents far from the encoder's drag badly.
-_SHORT = InversionOptions(
+# The pivot is the encoder's, or near it, so edits go as they do for the encoder's pictures; the
+# blocks from 16 x 16 on and their colours explain the rest. The mean square error weighs more than
+# PTI's, since LPIPS on small pictures forgives a wrong face.
+_FAST = InversionOptions(
     start="encoder",
     space="w+",
-    projection_steps=25,
-    projection_rate=0.02,
+    projection_steps=0,
+    projection_rate=0.05,
     ramp_up=0.0,
-    ramp_down=0.3,
+    ramp_down=0.5,
     latent_noise=0.0,
     noise_weight=0.0,
     projection_l2=5.0,
     pull=3.0,
-    tuning_steps=150,
-    tuning_rate=4e-3,
+    tuning_steps=6,
+    tuning_rate=6e-3,
+    tuning_relative=True,
+    tuning_betas=(0.7, 0.95),
     tuning_decay=0.5,
-    tuning_l2=10.0,
-    threshold=0.006,
+    tuning_from=16,
+    tuning_styles=False,
+    tuning_l2=3.0,
+    threshold=0.002,
+)
+_EDITABLE = replace(
+    _FAST, projection_steps=8, tuning_rate=5e-3, tuning_l2=5.0, expression_weight=1.0
 )
 
 QUALITIES: dict[str, InversionOptions] = {
-    "fast": _SHORT,
-    "balanced": replace(_SHORT, projection_steps=50, tuning_steps=500, threshold=0.004),
-    "best": replace(_SHORT, projection_steps=100, tuning_steps=1500, threshold=0.002),
+    "fast": _FAST,
+    "balanced": replace(_EDITABLE, tuning_steps=16),
+    "best": replace(_EDITABLE, projection_steps=20, tuning_steps=80),
     "reference": InversionOptions(),
 }
 
@@ -65,79 +78,115 @@ def invert(
     *,
     encoder: Encoder | None = None,
     seed: int = 0,
+    hidden: Tensor | None = None,
+    directions: Tensor | None = None,
+    checkpoint: Path | None = None,
 ) -> Iterator[InversionStep]:
     """Find latents and a tuned generator that draw a crop, step by step.
 
-    Closing the iterator cancels. Without an encoder, options that start from one start from the
-    mean latent, in W.
+    As `invert_together` for one crop.
+    """
+    return invert_together(
+        [crop],
+        [valid],
+        generator,
+        perceptual,
+        options,
+        encoder=encoder,
+        seed=seed,
+        hidden=[hidden],
+        directions=directions,
+        checkpoint=checkpoint,
+    )
+
+
+def invert_together(
+    crops: Sequence[Tensor],
+    valids: Sequence[Tensor | None],
+    generator: Generator,
+    perceptual: Perceptual,
+    options: InversionOptions,
+    *,
+    encoder: Encoder | None = None,
+    seed: int = 0,
+    hidden: Sequence[Tensor | None] | None = None,
+    directions: Tensor | None = None,
+    checkpoint: Path | None = None,
+) -> Iterator[InversionStep]:
+    """Find latents for each crop and one tuned generator that draws them all, step by step.
+
+    The crops may be the faces of one photo, or photos of one person. Closing the iterator cancels.
+    Without an encoder, options that start from one start from the mean latent, in W.
 
     Args:
-        crop: `[1, 3, R, R]` float32 in [-1, 1], R the generator's resolution.
-        valid: `[1, 1, R, R]`, 0 where the crop was invented; None when all of it is real.
+        crops: `[1, 3, R, R]` float32 in [-1, 1], R the generator's resolution.
+        valids: `[1, 1, R, R]`, 0 where a crop was invented; None when all of it is real.
         generator: stays as it is; a copy is tuned.
         perceptual: distance to descend.
         options: see there, and `QUALITIES`.
         encoder: first guess of the latents.
         seed: of all randomness.
+        hidden: `[1, 1, R, R]`, 1 where something hides a face; such pixels have no influence.
+        directions: `[K, L, w_dim]`, steps of the latents, such as a smile, whose effect tuning is
+            to leave as it was.
+        checkpoint: file that keeps the state of the run until it ends. A run of the same crops,
+            generator, options and seed goes on from it, to the same result.
 
     Yields:
-        Steps; the last one carries the `Inversion`.
+        Steps; the last one carries the inversions.
 
     Raises:
-        InversionError: the crop or `valid` has another shape, or nothing is valid.
-        NotFiniteError: the crop or a loss is not finite.
+        InversionError: a crop or mask has another shape, or nothing is valid.
+        NotFiniteError: a crop or a loss is not finite.
     """
-    valid = torch.ones_like(crop[:, :1]) if valid is None else valid
-    _check(crop, valid, generator)
-    began = time.monotonic()
+    covers = hidden or [None] * len(crops)
+    checked = [
+        _checked(crop, valid, cover, generator)
+        for crop, valid, cover in zip(crops, valids, covers, strict=True)
+    ]
     if options.start == "encoder" and encoder is None:
         options = _without_encoder(options)
+    base_sha256 = parameters_sha256(generator)
+    pixels = [tensor for given in checked for tensor in given]
+    pixels += [] if directions is None else [directions]
+    words = (base_sha256, repr(options), str(seed), perceptual.name, str(generator.compute_dtype))
+    keeper = Keeper(checkpoint, identity(pixels, *words) if checkpoint else "")
     rng = torch.Generator().manual_seed(seed)
     tuned = copy.deepcopy(generator).eval().requires_grad_(False)
-    start, deviation = _start(crop, tuned, options, encoder, rng)
-    first = _score(tuned, start, crop, valid, perceptual)
     losses: list[float] = []
-    yield InversionStep(phase="encode", index=0, total=1, loss=first[1], perceptual=first[1])
-    latents = yield from _recorded(
-        project(crop, valid, tuned, perceptual, options, start=start, deviation=deviation, rng=rng),
-        losses,
-    )
-    second = _score(tuned, latents, crop, valid, perceptual)
+    targets: list[Target] = []
+    stages: list[_Stage] = []
+    for k, (crop, valid, cover) in enumerate(checked):
+        crop = fill_hidden(crop, cover, tuned, encoder) if bool(cover.any()) else crop
+        start, deviation = _start(crop, tuned, options, encoder, rng)
+        first = _score(tuned, start, crop, valid, perceptual)
+        yield InversionStep(phase="encode", index=0, total=1, loss=first[1], perceptual=first[1])
+        latents = yield from _recorded(
+            project(
+                crop, valid, tuned, perceptual, options,
+                start=start, deviation=deviation, rng=rng, keeper=keeper, loop=f"project {k}",
+            ),
+            losses,
+        )  # fmt: skip
+        moved = options.projection_steps > 0
+        second = _score(tuned, latents, crop, valid, perceptual) if moved else first
+        targets.append(Target(crop=crop, valid=valid, latents=latents))
+        stages.append(_Stage(start=first, pivot=second))
     taken = yield from _recorded(
-        tune(crop, valid, tuned, perceptual, options, latents=latents, base=generator, rng=rng),
+        tune(
+            targets, tuned, perceptual, options,
+            base=generator, rng=rng, keeper=keeper, directions=directions,
+        ),
         losses,
-    )
-    third = _score(tuned, latents, crop, valid, perceptual)
-    report = InversionReport(
-        start=options.start,
-        space=options.space,
-        seed=seed,
-        projection_steps=options.projection_steps,
-        tuning_steps=taken,
-        seconds=time.monotonic() - began,
-        perceptual_name=perceptual.name,
-        start_psnr=first[0],
-        start_perceptual=first[1],
-        pivot_psnr=second[0],
-        pivot_perceptual=second[1],
-        psnr=third[0],
-        perceptual=third[1],
-        losses=tuple(losses[:: max(1, math.ceil(len(losses) / 64))]),
-    )
-    inversion = Inversion(
-        tuned,
-        Pivot(latents, tuned.noise_maps()),
-        report,
-        parameters_sha256(generator),
-        frozenset(tunable(tuned) if taken else ()),
-    )
+    )  # fmt: skip
+    inversions = _finish(
+        targets, stages, tuned, generator, perceptual, options,
+        base_sha256=base_sha256, taken=taken, losses=losses, seed=seed, keeper=keeper,
+    )  # fmt: skip
+    keeper.remove()
+    score = inversions[0].report.perceptual
     yield InversionStep(
-        phase="tune",
-        index=taken,
-        total=taken,
-        loss=third[1],
-        perceptual=third[1],
-        inversion=inversion,
+        phase="tune", index=taken, total=taken, loss=score, perceptual=score, inversions=inversions
     )
 
 
@@ -147,36 +196,62 @@ def finish_inversion(steps: Iterable[InversionStep]) -> Inversion:
     Raises:
         InversionError: the steps end without a result.
     """
-    inversion: Inversion | None = None
+    return finish_inversions(steps)[0]
+
+
+def finish_inversions(steps: Iterable[InversionStep]) -> tuple[Inversion, ...]:
+    """Drain the steps of `invert_together`, and give its results in the order of the crops.
+
+    Raises:
+        InversionError: the steps end without a result.
+    """
+    inversions: tuple[Inversion, ...] = ()
     for step in steps:
-        inversion = step.inversion
-    if inversion is None:
+        inversions = step.inversions
+    if not inversions:
         raise InversionError("the inversion was interrupted before its end: run it again")
-    return inversion
+    return inversions
 
 
-def _check(crop: Tensor, valid: Tensor, generator: Generator) -> None:
-    side = generator.config.resolution
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    """PSNR and perceptual distance of a crop's rendering at the start and after projection."""
+
+    start: tuple[float, float]
+    pivot: tuple[float, float]
+
+
+def _checked(
+    crop: Tensor, valid: Tensor | None, hidden: Tensor | None, generator: Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The crop, where it is to be drawn, and where something hides it."""
+    config = generator.config
+    side = config.resolution
     if crop.shape != (1, 3, side, side):
         raise InversionError(
             f"this generator inverts crops of [1, 3, {side}, {side}], not {list(crop.shape)}"
         )
-    if valid.shape != (1, 1, side, side):
-        raise InversionError(f"`valid` must be [1, 1, {side}, {side}], not {list(valid.shape)}")
+    for name, mask in (("valid", valid), ("hidden", hidden)):
+        if mask is not None and mask.shape != (1, 1, side, side):
+            raise InversionError(f"`{name}` must be [1, 1, {side}, {side}], not {list(mask.shape)}")
+    valid = torch.ones_like(crop[:, :1]) if valid is None else valid
+    hidden = torch.zeros_like(crop[:, :1]) if hidden is None else hidden
     if not bool(torch.isfinite(crop).all() and torch.isfinite(valid).all()):
         raise NotFiniteError("the crop holds NaN or infinite pixels: the photo cannot be inverted")
-    if not bool(valid.any()):
+    seen = valid * (hidden <= 0.5)
+    if not bool(seen.any()):
         raise InversionError("no pixel of the crop is valid: the face lies outside the photo")
+    return crop, seen, hidden
 
 
 def _without_encoder(options: InversionOptions) -> InversionOptions:
-    """Walk further and faster: the mean is a long way from any face, and a W vector is stiff."""
+    """Walk to the face first, fast: the mean is a long way off, and a W vector is stiff."""
     return replace(
         options,
         start="mean",
         space="w",
-        projection_steps=2 * options.projection_steps,
-        projection_rate=3 * options.projection_rate,
+        projection_steps=max(2 * options.projection_steps, 4 * options.tuning_steps),
+        projection_until=COMPARED_SIDE,
         ramp_up=0.05,
         latent_noise=0.05,
         pull=0.0,
@@ -200,6 +275,63 @@ def _start(
         return encoder(crop), deviation
 
 
+def _finish(
+    targets: Sequence[Target],
+    stages: Sequence[_Stage],
+    tuned: Generator,
+    base: Generator,
+    perceptual: Perceptual,
+    options: InversionOptions,
+    *,
+    base_sha256: str,
+    taken: int,
+    losses: Sequence[float],
+    seed: int,
+    keeper: Keeper,
+) -> tuple[Inversion, ...]:
+    """Round what tuning changed, measure, and report."""
+    pivots = torch.cat([target.latents for target in targets])
+    names = list(tunable(base, options)) if taken else []
+    tuned.compute_dtype = torch.float32
+    deltas, error = round_to_deltas(
+        tuned, base, names, lambda: tuned(pivots), allowed=options.stored_error
+    )
+    tuned.compute_dtype = base.compute_dtype
+    common = InversionReport(
+        start=options.start,
+        space=options.space,
+        seed=seed,
+        projection_steps=options.projection_steps,
+        tuning_steps=taken,
+        perceptual_name=perceptual.name,
+        losses=tuple(losses[:: max(1, math.ceil(len(losses) / 64))]),
+        forgetting=_forgetting(tuned, base, perceptual) if deltas else 0.0,
+        stored_error=error,
+    )
+    cloud = latent_statistics(base, 200, torch.Generator().manual_seed(0))
+    reports: list[InversionReport] = []
+    for target, stage in zip(targets, stages, strict=True):
+        psnr, distance = _score(tuned, target.latents, target.crop, target.valid, perceptual)
+        away, spread = _place(target.latents, *cloud)
+        reports.append(replace(
+            common,
+            start_psnr=stage.start[0], start_perceptual=stage.start[1],
+            pivot_psnr=stage.pivot[0], pivot_perceptual=stage.pivot[1],
+            psnr=psnr, perceptual=distance, distance=away, spread=spread,
+        ))  # fmt: skip
+    seconds = keeper.seconds
+    return tuple(
+        Inversion(
+            tuned,
+            Pivot(target.latents, tuned.noise_maps()),
+            replace(report, seconds=seconds),
+            base_sha256,
+            deltas,
+        )
+        for target, report in zip(targets, reports, strict=True)
+    )
+
+
 @torch.no_grad()
 def _score(
     generator: Generator, latents: Tensor, crop: Tensor, valid: Tensor, perceptual: Perceptual
@@ -208,6 +340,23 @@ def _score(
     image = generator(latents.expand(-1, generator.config.num_latents, -1)).clamp(-1, 1)
     distance, error = compare(image, crop, valid, perceptual)
     return 10 * math.log10(4 / max(error.item(), 1e-10)), distance.item()
+
+
+@torch.no_grad()
+def _forgetting(tuned: Generator, base: Generator, perceptual: Perceptual) -> float:
+    """How far tuning moved the picture of another face, always the same one."""
+    z = torch.randn(1, base.config.z_dim, generator=torch.Generator().manual_seed(0))
+    latents = base.map(z.to(base.mapping.w_avg.device), psi=0.7)
+    after, before = tuned(latents).clamp(-1, 1), base(latents).clamp(-1, 1)
+    return perceptual(after, before).item()
+
+
+def _place(latents: Tensor, mean: Tensor, deviation: float) -> tuple[float, float]:
+    """Distance of latents `[1, L, w_dim]` from the mean, and the layers' spread, in deviations."""
+    unit = max(deviation, 1e-12)
+    away = float((latents - mean).square().sum(2).mean().sqrt())
+    spread = float((latents - latents.mean(1, keepdim=True)).square().sum(2).mean().sqrt())
+    return away / unit, spread / unit
 
 
 def _recorded(

@@ -14,10 +14,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inversion.errors import NotFiniteError
+from inversion.options import InversionOptions
 from inversion.regularise import noise_autocorrelation, renormalise
-from inversion.types import InversionOptions, InversionStep
+from inversion.resume import Keeper
+from inversion.types import InversionStep
 from weights.perceptual import Perceptual
 from weights.stylegan2 import Generator
+
+COMPARED_SIDE = 256
+"""Larger pictures are averaged down to this side, as in PTI's projector."""
 
 
 @torch.no_grad()
@@ -47,6 +52,8 @@ def project(
     start: Tensor,
     deviation: float,
     rng: torch.Generator,
+    keeper: Keeper,
+    loop: str = "project",
 ) -> Steps[InversionStep, None, Tensor]:
     """Optimise latents, and noise maps beside them, until the rendering resembles the target.
 
@@ -60,6 +67,8 @@ def project(
             W+.
         deviation: of the latents, the unit of the noise on them.
         rng: draws all noise, on the CPU.
+        keeper: holds the state, for a run that is killed.
+        loop: what the state is called there.
 
     Returns:
         Latents `[1, L, w_dim]`.
@@ -68,20 +77,25 @@ def project(
         NotFiniteError: the loss is NaN or infinite.
     """
     layers = generator.config.num_latents
+    until = min(options.projection_until or target.shape[-1], target.shape[-1])
+    target, valid = _reduce(target, until), _reduce(valid, until)
     start = start.detach().mean(1, keepdim=True) if options.space == "w" else start.detach()
     w = start.expand(-1, 1 if options.space == "w" else layers, -1).clone().requires_grad_()
     noise = _noise(generator, rng) if options.noise_weight else {}
-    optimizer = torch.optim.Adam([w, *noise.values()], betas=(0.9, 0.999))
-    for k in range(options.projection_steps):
+    moved = [w, *noise.values()]
+    optimizer = torch.optim.Adam(moved, betas=(0.9, 0.999))
+    for k in range(keeper.resume(loop, moved, optimizer, rng), options.projection_steps):
         t = k / options.projection_steps
         share = ramp(t, up=options.ramp_up, down=options.ramp_down)
         optimizer.param_groups[0]["lr"] = options.projection_rate * share
         scale = deviation * options.latent_noise * max(0.0, 1 - t / 0.75) ** 2
         wander = torch.randn(w.shape, generator=rng).to(w.device) * scale
         image = generator.synthesize(
-            (w + wander).expand(-1, layers, -1), noise=noise or "const"
+            (w + wander).expand(-1, layers, -1), until=until, noise=noise or "const"
         ).image
-        distance, error = compare(image, target, valid, perceptual)
+        if image is None:
+            raise NotFiniteError("the generator drew no image")
+        distance, error = compare(_reduce(image, until), target, valid, perceptual)
         loss = distance + options.projection_l2 * error + options.pull * (w - start).square().mean()
         if noise:
             loss = loss + options.noise_weight * noise_autocorrelation(noise.values())
@@ -90,6 +104,8 @@ def project(
         loss.backward()
         optimizer.step()
         renormalise(noise.values())
+        finished = k + 1 == options.projection_steps
+        keeper.keep(loop, k + 1, moved, optimizer, rng, finished=finished)
         yield InversionStep(
             phase="project",
             index=k + 1,
@@ -100,16 +116,19 @@ def project(
     return w.detach().expand(-1, layers, -1).contiguous()
 
 
+def _reduce(image: Tensor, until: int) -> Tensor:
+    """Average an image down to the side at which projection compares."""
+    return F.adaptive_avg_pool2d(image, min(until, COMPARED_SIDE))
+
+
 def compare(
-    image: Tensor | None, target: Tensor, valid: Tensor, perceptual: Perceptual
+    image: Tensor, target: Tensor, valid: Tensor, perceptual: Perceptual
 ) -> tuple[Tensor, Tensor]:
     """Measure the perceptual distance and the mean square error where the target is valid.
 
     The rendering takes the target's place outside `valid`, so that neither measure sees a border
     there.
     """
-    if image is None:
-        raise NotFiniteError("the generator drew no image")
     seen = target + valid * (image - target)
     return perceptual(seen, target).mean(), F.mse_loss(seen, target) / valid.mean()
 

@@ -65,3 +65,42 @@ def locality(
         wanted = base(beside)
     given = tuned(beside)
     return F.mse_loss(given, wanted) + perceptual(given, wanted).mean()
+
+
+class Expressions:
+    """Keeps what steps along given directions do to a picture (locality where edits go).
+
+    Tuning fits one picture and may take from the generator what other expressions of that face
+    need, such as teeth behind closed lips.
+    """
+
+    def __init__(self, base: Generator, directions: Tensor) -> None:
+        """Remember the generator before tuning.
+
+        Args:
+            base: the generator before.
+            directions: `[K, L, w_dim]`.
+        """
+        self._base = base
+        self._directions = directions
+        self._changes: dict[tuple[int, int], Tensor] = {}
+
+    def lost(self, tuned: Generator, pivot: Tensor, image: Tensor, rng: torch.Generator) -> Tensor:
+        """Mean square difference between the changes of the picture along one direction.
+
+        Args:
+            tuned: the generator in tuning.
+            pivot: latents `[1, L, w_dim]`.
+            image: what it draws of them, `[1, 3, R, R]`.
+            rng: draws the direction and whether to go along it or against it.
+        """
+        k = int(torch.randint(2 * len(self._directions), (1,), generator=rng))
+        step = self._directions[k // 2][None] * (1 - 2 * (k % 2))
+        return F.mse_loss(tuned(pivot + step) - image, self._change(pivot, step, k))
+
+    @torch.no_grad()
+    def _change(self, pivot: Tensor, step: Tensor, k: int) -> Tensor:
+        """What the step did before tuning, rendered once."""
+        if (id(pivot), k) not in self._changes:
+            self._changes[id(pivot), k] = self._base(pivot + step) - self._base(pivot)
+        return self._changes[id(pivot), k]

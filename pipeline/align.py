@@ -1,4 +1,6 @@
-"""The FFHQ square around a face: a similarity between photo and crop, and resampling both ways.
+"""A square of the photo and its crop: the similarity between them, and resampling both ways.
+
+A face's square is FFHQ's, turned with the face; a photo without one is cut upright.
 
 Points are (x, y) with the origin at the top-left corner of the top-left pixel, in the photo and in
 the crop alike, so no half-pixel terms appear outside the sampling grid itself.
@@ -82,8 +84,8 @@ class Alignment:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class FaceCrop:
-    """A face as the networks see it.
+class Crop:
+    """A square of the photo as the networks see it.
 
     Attributes:
         image: [1, 3, R, R] float32 in [-1, 1].
@@ -130,7 +132,18 @@ def align(landmarks: ArrayLike, resolution: int) -> Alignment:
     )
 
 
-def crop_face(rgb: NDArray[np.float32], alignment: Alignment) -> FaceCrop:
+def upright_square(corner: tuple[float, float], size: float, resolution: int) -> Alignment:
+    """Return the square that is not turned and has its top-left corner there, photo pixels.
+
+    Raises:
+        AlignmentError: When a number is not finite, or a length is not positive.
+    """
+    x, y = corner
+    centre = x + size / 2, y + size / 2
+    return Alignment(centre=centre, size=size, angle=0.0, resolution=resolution)
+
+
+def crop_square(rgb: NDArray[np.float32], alignment: Alignment) -> Crop:
     """Sample the square out of a photo, once, without aliasing.
 
     Only the window of the photo that the square touches is read. Outside the photo the crop goes on
@@ -157,7 +170,7 @@ def crop_face(rgb: NDArray[np.float32], alignment: Alignment) -> FaceCrop:
     valid = (outside.max(-1) <= -reach + 1e-9).astype(np.float32)
     distance = np.hypot(*np.moveaxis(np.maximum(outside, 0), -1, 0)) / alignment.size
     crop = _fade(crop, valid, distance.astype(np.float32))
-    return FaceCrop(
+    return Crop(
         image=torch.from_numpy(crop).permute(2, 0, 1)[None].clamp(0, 1).mul(2).sub(1).contiguous(),
         valid=torch.from_numpy(valid)[None, None],
         alignment=alignment,
@@ -185,9 +198,29 @@ def crop_to_photo(
     to_map = stretch * np.column_stack([rotation, offset])
     channels = crop_map if crop_map.ndim == 3 else crop_map[..., None]
     if stretch < alignment.scale:
-        channels, to_map = _touched(channels, to_map, (y1 - y0, x1 - x0))
-    resampled = _resample(channels, to_map, (y1 - y0, x1 - x0), padding="zeros")
+        resampled = _spread_out(channels, to_map, (y1 - y0, x1 - x0))
+    else:
+        resampled = _resample(channels, to_map, (y1 - y0, x1 - x0), padding="zeros")
     return resampled if crop_map.ndim == 3 else resampled[..., 0]
+
+
+def _spread_out(
+    source: NDArray[np.float32], matrix: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Sample a sparser `source` [H, W, C], 0 outside: enlarged with a cubic, then turned."""
+    source, matrix = _touched(source, matrix, shape)
+    enlarged = _resize(source, float(math.ceil(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))))))
+    ratio = np.array([enlarged.shape[1] / source.shape[1], enlarged.shape[0] / source.shape[0]])
+    matrix = matrix * ratio[:, None]
+    # OpenCV counts from the first pixel's centre, and turns at most four channels at a time.
+    matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    turned: list[NDArray[np.float32]] = []
+    for k in range(0, enlarged.shape[2], 4):
+        part = np.ascontiguousarray(enlarged[..., k : k + 4])
+        out = cv2.warpAffine(part, matrix, shape[::-1], flags=how)
+        turned.append(np.asarray(out, np.float32).reshape(*shape, -1))
+    return np.concatenate(turned, axis=2)
 
 
 def _touched(
@@ -212,8 +245,8 @@ def _window(alignment: Alignment, photo_width: int, photo_height: int, margin: f
     x1, y1 = min(int(high[0]), photo_width), min(int(high[1]), photo_height)
     if x0 >= x1 or y0 >= y1:
         raise AlignmentError(
-            f"the face's square around ({alignment.centre[0]:.0f}, {alignment.centre[1]:.0f}) lies "
-            f"outside the photo of {photo_width} x {photo_height} pixels: check the landmarks"
+            f"the square around ({alignment.centre[0]:.0f}, {alignment.centre[1]:.0f}) lies "
+            f"outside the photo of {photo_width} x {photo_height} pixels: choose one inside it"
         )
     return x0, y0, x1, y1
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from pipeline.align import Alignment, Window, crop_face, crop_to_photo
+from pipeline.align import Alignment, Window, crop_square, crop_to_photo
 from pipeline.correspondence import Array, blur, warp
 from pipeline.photo import Photo
 from pipeline.transfer import CompositeOptions, Transfer
@@ -34,11 +34,13 @@ class Layers:
         maps: [S, S, 7]; displacement in photo pixels (2 channels), gate, uncovered share, colour
             (3). Where anything is uncovered [S, S, 10], with equation (2) but for its grain (3).
         grid: Where the maps lie in the photo.
+        coloured: Whether the gate opens anywhere.
         most: [3] largest grain kept; None where nothing is uncovered.
     """
 
     maps: Array
     grid: Alignment
+    coloured: bool
     most: Array | None
 
     @property
@@ -59,7 +61,8 @@ def plan_layers(
     linear = grid.to_photo([[1, 0], [0, 1]]) - grid.to_photo([0, 0])
     shares = (transfer.gate[..., None], transfer.uncovered[..., None])
     maps = np.concatenate([transfer.flow @ linear, *shares, transfer.colour], axis=2)
-    layers = Layers(maps=maps.astype(np.float32), grid=grid, most=None)
+    coloured = bool((transfer.gate > 0).any())
+    layers = Layers(maps=maps.astype(np.float32), grid=grid, coloured=coloured, most=None)
     if not (transfer.uncovered > 0).any():
         return layers
     renewed = transfer.warped + transfer.colour + _tone(photo, grid, transfer, window, options)
@@ -77,14 +80,16 @@ def blend(photo: Photo, layers: Layers, band: Window) -> tuple[Array, Array, Arr
         Colours [h, w, 3] in [0, 1], length of the displacement, gate and uncovered share [h, w].
     """
     around = _outset(band, layers.margin, photo)
-    maps = crop_to_photo(layers.maps, layers.grid, around)
-    flow, colour, renewed = maps[..., :2], maps[..., 4:7], maps[..., 7:]
-    gate, uncovered = (maps[..., channel, None].clip(0, 1) for channel in (2, 3))
-    moved = _moved(photo, flow, around)
-    out = moved + gate * colour
-    if layers.most is not None and uncovered.any():
-        grain = np.clip(_detail(moved, layers.fineness), -layers.most, layers.most)
-        out += uncovered * (renewed + grain - out)
+    flow = crop_to_photo(layers.maps[..., :2], layers.grid, around)
+    out = _moved(photo, flow, around)
+    gate = uncovered = np.zeros((*out.shape[:2], 1), np.float32)
+    if layers.coloured:
+        maps = crop_to_photo(layers.maps[..., 2:], layers.grid, around)
+        gate, uncovered = (maps[..., channel, None].clip(0, 1) for channel in (0, 1))
+        moved, out = out, out + gate * maps[..., 2:5]
+        if layers.most is not None and uncovered.any():
+            grain = np.clip(_detail(moved, layers.fineness), -layers.most, layers.most)
+            out += uncovered * (maps[..., 5:] + grain - out)
     length = np.hypot(flow[..., 0], flow[..., 1])
     results = (out.clip(0, 1), length, gate[..., 0], uncovered[..., 0])
     rgb, length, gate, uncovered = (_inner(result, band, around) for result in results)
@@ -114,7 +119,7 @@ def _tone(
 ) -> Array:
     """[S, S, 3]: blur(W(P) - W(R)) on the crop's grid, over what the window shows."""
     corner = grid.centre[0] - window[0], grid.centre[1] - window[1]
-    crop = crop_face(cut_out(photo, window).rgb(), replace(grid, centre=corner))
+    crop = crop_square(cut_out(photo, window).rgb(), replace(grid, centre=corner))
     moved = warp(to_picture(crop.image), transfer.flow)
     known = (np.float32(1.02) - transfer.uncovered) * crop.valid[0, 0].numpy()
     radius = options.tone * grid.resolution

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pipeline.demo import PHOTO, REQUEST, astronaut
 from pipeline.edit import Watch, compose, drag_face, invert_face
+from pipeline.engines import choose_engine
 from pipeline.models import Models
-from pipeline.subject import choose_face, cut_face, detect
+from pipeline.subject import cut, select
 
 BENCHES = ("edit", "invert", "drag")
 BENCHED_QUALITIES = ("fast", "balanced")
@@ -55,26 +56,26 @@ def _run_stages(what: str, quality: str, models: Models, watch: Watch) -> list[R
     def lap(stage: str) -> None:
         nonlocal last
         now = time.perf_counter()
-        rows.append(Row(quality=quality, stage=stage, seconds=now - last, peak_mb=_peak_mb()))
+        rows.append(Row(quality=quality, stage=stage, seconds=now - last, peak_mb=peak_mb()))
         last = now
 
     with tempfile.TemporaryDirectory() as folder:
         photo = astronaut(Path(folder) / PHOTO)
     lap("photo")
-    face = choose_face(detect(photo, models), None)
+    selection = select(photo, models)
     lap("faces")
-    crop = cut_face(photo, face, models.generator.config.resolution)
+    crop = cut(photo, selection)
     lap("align")
     inversion, _ = invert_face(crop, models, quality, 0, None, watch)
     lap("invert")
     if what != "invert":
-        spec = REQUEST.to_spec(face, crop.alignment)
-        result, _ = drag_face(inversion, spec, watch)
+        spec = REQUEST.to_spec(selection.face, crop.alignment)
+        result, _ = drag_face(inversion, spec, choose_engine(), watch)
         lap("drag")
         compose(photo, crop, inversion, result, spec, None)
         lap("composite")
     total = time.perf_counter() - start
-    return [*rows, Row(quality=quality, stage="total", seconds=total, peak_mb=_peak_mb())]
+    return [*rows, Row(quality=quality, stage="total", seconds=total, peak_mb=peak_mb())]
 
 
 def to_table(rows: Sequence[Row]) -> str:
@@ -86,7 +87,8 @@ def to_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _peak_mb() -> float | None:
+def peak_mb() -> float | None:
+    """Largest resident memory of this process so far, in megabytes; None where none tells."""
     # Windows has no `resource`, and the command line imports this module.
     try:
         import resource

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 an error of the user's world in one line, 2 wrong usage, 1
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
@@ -12,10 +13,12 @@ from typing import TypeVar
 import torch
 from tqdm import tqdm
 
-from pipeline.commands import measure, photos, stages, weights
+from pipeline.commands import evaluate, measure, photos, stages, studio, weights
 from pipeline.commands.console import EPILOG, Adding, Command, Console
 from pipeline.version import VERSION
+from weights.cache import CACHE_VARIABLE
 from weights.errors import PhotodragError
+from weights.fetch import Progress
 
 Step = TypeVar("Step")
 
@@ -24,11 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     args = build_parser().parse_args(arguments)
     command: Command = args.command
+    if cache := vars(args).get("cache"):
+        os.environ[CACHE_VARIABLE] = str(cache)
     try:
-        outcome = command(args, Console(watch=draw_bar, say=_say))
+        outcome = command(args, Console(watch=draw_bar, download=draw_bytes, say=_say))
         print(json.dumps(outcome.record, allow_nan=False) if args.json else outcome.text)
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command with --session goes on where it can", 130)
+        return _fail("interrupted; the same command goes on where it can, an edit with --session", 130)
     except PhotodragError as error:
         return _fail(str(error))
     except MemoryError:
@@ -59,6 +64,17 @@ def draw_bar(steps: Iterable[Step], /, *, stage: str, total: int) -> Iterable[St
         yield from bar
 
 
+def draw_bytes(progress: Iterable[Progress], /, *, stage: str) -> None:
+    """Drain a download under a bar of bytes with the time left, on stderr."""
+    with tqdm(desc=stage, unit="B", unit_scale=True, file=sys.stderr, dynamic_ncols=True) as bar:
+        for done, total in progress:
+            if bar.n == 0:
+                # What an earlier attempt left does not count for the speed.
+                bar.initial = done
+            bar.total = total
+            bar.update(done - bar.n)
+
+
 def _say(note: str) -> None:
     print(f"photodrag: {note}", file=sys.stderr)
 
@@ -77,7 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"photodrag {VERSION}")
     adding = Adding(parser)
-    for group in (photos, stages, weights, measure):
+    for group in (photos, stages, weights, measure, evaluate, studio):
         group.add_commands(adding)
     return parser
 

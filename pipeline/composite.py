@@ -4,6 +4,7 @@
 `pipeline.bands` brings that to the photo's full resolution. All other pixels stay bit for bit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -11,11 +12,20 @@ import numpy as np
 from torch import Tensor
 
 from pipeline.align import Alignment, Window
-from pipeline.bands import BAND_PIXELS, bands, blend, cut_out, plan_layers, slices, to_picture
-from pipeline.correspondence import Array, find_correspondence
+from pipeline.bands import (
+    BAND_PIXELS,
+    Layers,
+    bands,
+    blend,
+    cut_out,
+    plan_layers,
+    slices,
+    to_picture,
+)
+from pipeline.correspondence import Array
 from pipeline.errors import PipelineError
 from pipeline.photo import Photo
-from pipeline.transfer import CompositeOptions, Mask, Transfer, plan_transfer
+from pipeline.transfer import CompositeOptions, Mask, Transfer, feather, plan_transfer
 
 LEAST_FLOW = 0.02
 """Displacements below this, in photo pixels, are not worth a resampling."""
@@ -55,6 +65,119 @@ class Composite:
     report: CompositeReport
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Patch:
+    """What an edit changes of a photo.
+
+    Attributes:
+        window: Rectangle (x0, y0, x1, y1) of the photo.
+        part: The edited rectangle, a photo of its own.
+        changed: [y1 - y0, x1 - x0], pixels that may differ from the input.
+        report: Measured on the rectangle; outside it nothing changes.
+    """
+
+    window: Window
+    part: Photo
+    changed: Mask
+    report: CompositeReport
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Composer:
+    """Carries edits of one inversion over to its photo; from `begin_composition`.
+
+    Attributes:
+        photo: The photo that was cropped.
+        grid: The crop's square, at the resolution that renderings are compared at.
+        stretch: Pixels of that grid per crop pixel.
+        before: [S, S, 3] in [0, 1], the inversion on that grid.
+        shape: Of the inversion's rendering, which edits must share.
+        options: How edits are carried over.
+    """
+
+    photo: Photo
+    grid: Alignment
+    stretch: float
+    before: Array
+    shape: tuple[int, ...]
+    options: CompositeOptions
+
+    def compose(
+        self,
+        edited: Tensor,
+        movable: Tensor | None = None,
+        *,
+        painted: Mask | None = None,
+        handles: Tensor | None = None,
+        finals: Tensor | None = None,
+    ) -> Patch | None:
+        """Find what an edit changes of the photo; None where it changes nothing.
+
+        Args:
+            edited: [1, 3, r, r] in [-1, 1], rendering of the edit.
+            movable: [m, m] or [1, 1, m, m] over the crop, 1 = may change (from 0.5); None for all.
+            painted: [H, W] of the photo, True = may change; None for all.
+            handles: [N, 2] crop pixels whose end is known, which helps the matching.
+            finals: [N, 2] crop pixels where the handles lie in `edited`.
+
+        Raises:
+            PipelineError: The renderings differ in size or are not finite; the mask is empty or
+                not square; handles and finals differ in number.
+        """
+        after = _picture(edited, "the edit")
+        if after.shape != self.shape:
+            raise PipelineError(
+                f"the edit is rendered at {after.shape[0]} px, the inversion at "
+                f"{self.shape[0]} px: render both with the same generator"
+            )
+        mask = _mask(movable)
+        after = _enlarge(after)
+        if np.array_equal(self.before, after):
+            return None
+        allowed = _allowed(mask, self.grid, self.photo)
+        transfer = plan_transfer(
+            self.before,
+            after,
+            feather(allowed, self.options.feather * self.grid.resolution),
+            handles=_points(handles, self.stretch),
+            finals=_points(finals, self.stretch),
+            options=self.options,
+        )
+        window = _window(transfer, self.grid, self.photo)
+        if window is None:
+            return None
+        layers = plan_layers(self.photo, self.grid, transfer, window, self.options)
+        return _blend(
+            self.photo, layers, window, lambda band: _permitted(mask, painted, self.grid, band)
+        )
+
+
+def begin_composition(
+    photo: Photo, alignment: Alignment, render: Tensor, options: CompositeOptions | None = None
+) -> Composer:
+    """Prepare what no edit changes.
+
+    Args:
+        photo: The photo that was cropped.
+        alignment: The crop's square.
+        render: [1, 3, r, r] in [-1, 1], rendering of the inversion.
+        options: Defaults to `CompositeOptions()`.
+
+    Raises:
+        PipelineError: The rendering is no square picture, or not finite.
+    """
+    picture = _picture(render, "the inversion")
+    before = _enlarge(picture)
+    return Composer(
+        photo=photo,
+        grid=replace(alignment, resolution=before.shape[0]),
+        stretch=before.shape[0] / alignment.resolution,
+        before=before,
+        shape=picture.shape,
+        options=options or CompositeOptions(),
+    )
+
+
 def composite(
     photo: Photo,
     alignment: Alignment,
@@ -62,48 +185,34 @@ def composite(
     edited: Tensor,
     movable: Tensor | None = None,
     *,
+    painted: Mask | None = None,
     handles: Tensor | None = None,
     finals: Tensor | None = None,
     options: CompositeOptions | None = None,
 ) -> Composite:
-    """Carry the difference of two renderings over to the photo.
+    """Carry the difference of two renderings over to the photo; see `Composer.compose`."""
+    composer = begin_composition(photo, alignment, render, options)
+    patch = composer.compose(edited, movable, painted=painted, handles=handles, finals=finals)
+    return apply_patch(photo, patch)
 
-    Args:
-        photo: The photo that was cropped.
-        alignment: The crop's square.
-        render: [1, 3, r, r] in [-1, 1], rendering of the inversion.
-        edited: [1, 3, r, r] in [-1, 1], rendering of the edit.
-        movable: [m, m] or [1, 1, m, m] over the crop, 1 = may change (from 0.5); None allows all.
-        handles: [N, 2] crop pixels whose end is known, which helps the matching; None for none.
-        finals: [N, 2] crop pixels where the handles lie in `edited`.
-        options: Defaults to `CompositeOptions()`.
 
-    Raises:
-        PipelineError: The renderings differ in size or are not finite; the mask is empty or not
-            square; handles and finals differ in number.
-    """
-    options = options or CompositeOptions()
-    before, after = _picture(render, "the inversion"), _picture(edited, "the edit")
-    if before.shape != after.shape:
-        raise PipelineError(
-            f"the edit is rendered at {after.shape[0]} px, the inversion at {before.shape[0]} px: "
-            "render both with the same generator"
-        )
-    mask = _mask(movable)
-    if np.array_equal(before, after):
-        return _unchanged(photo)
-    before, after = _enlarge(before), _enlarge(after)
-    grid = replace(alignment, resolution=before.shape[0])
-    stretch = grid.resolution / alignment.resolution
-    found = find_correspondence(
-        before,
-        after,
-        handles=_points(handles, stretch),
-        finals=_points(finals, stretch),
-        options=options.flow,
+def apply_patch(photo: Photo, patch: Patch | None) -> Composite:
+    """Put a patch into the photo that it was made for, and measure what else changed: nothing."""
+    changed = np.zeros((photo.height, photo.width), np.bool_)
+    if patch is None:
+        return Composite(photo=photo, changed=changed, report=CompositeReport())
+    inside = slices(patch.window)
+    changed[inside] = patch.changed
+    pixels = photo.pixels.copy()
+    pixels[inside] = patch.part.pixels
+    pixels.setflags(write=False)
+    outside = _largest_change(photo.pixels, pixels, changed)
+    part = patch.part
+    return Composite(
+        photo=replace(photo, pixels=pixels, encoded=part.encoded, notes=part.notes),
+        changed=changed,
+        report=replace(patch.report, max_change_outside_mask=outside),
     )
-    transfer = plan_transfer(before, after, found, _allowed(mask, grid, photo), options)
-    return _apply(photo, grid, transfer, mask, options)
 
 
 def _picture(image: Tensor, name: str) -> Array:
@@ -161,29 +270,22 @@ def _centres(window: Window) -> Array:
     return np.stack([columns, rows], axis=-1)
 
 
-def _unchanged(photo: Photo) -> Composite:
-    nothing = np.zeros((photo.height, photo.width), np.bool_)
-    return Composite(photo=photo, changed=nothing, report=CompositeReport())
-
-
-def _apply(
-    photo: Photo, grid: Alignment, transfer: Transfer, mask: Mask | None, options: CompositeOptions
-) -> Composite:
-    """Carry the transfer over to the photo, band by band of a window around the edit."""
-    window = _window(transfer, grid, photo)
-    if window is None:
-        return _unchanged(photo)
-    layers = plan_layers(photo, grid, transfer, window, options)
-    pixels = photo.pixels.copy()
-    everywhere = np.zeros((photo.height, photo.width), np.bool_)
-    done, sums, max_flow = photo, np.zeros(5), 0.0
+def _blend(
+    photo: Photo, layers: Layers, window: Window, permitted: Callable[[Window], Mask]
+) -> Patch:
+    """Bring the layers to a window of the photo, band by band."""
+    x0, y0, x1, y1 = window
+    pixels = photo.pixels[slices(window)].copy()
+    everywhere = np.zeros((y1 - y0, x1 - x0), np.bool_)
+    done, sums, max_flow = cut_out(photo, window), np.zeros(5), 0.0
     for band in bands(window, BAND_PIXELS):
         rgb, length, gate, uncovered = blend(photo, layers, band)
-        changed = ((length > LEAST_FLOW) | (gate > LEAST_GATE)) & _permitted(mask, grid, band)
+        changed = ((length > LEAST_FLOW) | (gate > LEAST_GATE)) & permitted(band)
         part = cut_out(photo, band)
         edited = part.with_rgb(rgb, changed)
         done = done if edited is part else edited
-        pixels[slices(band)], everywhere[slices(band)] = edited.pixels, changed
+        rows = slice(band[1] - y0, band[3] - y0)
+        pixels[rows], everywhere[rows] = edited.pixels, changed
         moved = length[changed & (length > LEAST_FLOW)]
         opened, renewed = ((share[changed] > 0.5).sum() for share in (gate, uncovered))
         sums += changed.sum(), moved.size, moved.sum(dtype=np.float64), opened, renewed
@@ -192,13 +294,14 @@ def _apply(
     count = max(sums[0], 1)
     report = CompositeReport(
         changed_pixels=int(sums[0]),
-        max_change_outside_mask=_largest_change(photo.pixels, pixels, everywhere),
         mean_flow=float(sums[2] / max(sums[1], 1)),
         max_flow=max_flow,
         gate_share=float(sums[3] / count),
         uncovered_share=float(sums[4] / count),
     )
-    return Composite(photo=replace(done, pixels=pixels), changed=everywhere, report=report)
+    return Patch(
+        window=window, part=replace(done, pixels=pixels), changed=everywhere, report=report
+    )
 
 
 def _window(transfer: Transfer, grid: Alignment, photo: Photo) -> Window | None:
@@ -215,15 +318,19 @@ def _window(transfer: Transfer, grid: Alignment, photo: Photo) -> Window | None:
     return (int(x0), int(y0), int(x1), int(y1)) if x0 < x1 and y0 < y1 else None
 
 
-def _permitted(mask: Mask | None, grid: Alignment, window: Window) -> Mask:
-    """[h, w], True for photo pixels whose centre lies in the crop and in the user's mask."""
-    side = grid.resolution
-    xy = grid.to_crop(_centres(window))
-    inside = np.all((xy >= 0) & (xy < side), axis=-1)
-    if mask is None:
-        return inside
-    cell = np.clip(xy * (mask.shape[0] / side), 0, mask.shape[0] - 1).astype(np.intp)
-    return inside & mask[cell[..., 1], cell[..., 0]]
+def _permitted(mask: Mask | None, painted: Mask | None, grid: Alignment, window: Window) -> Mask:
+    """[h, w], True for photo pixels whose centre lies in the crop and in the user's masks."""
+    side = grid.resolution if mask is None else mask.shape[0]
+    x0, y0, x1, y1 = window
+    origin, right, below = replace(grid, resolution=side).to_crop([[0, 0], [1, 0], [0, 1]])
+    columns, rows = np.arange(x0, x1)[None] + 0.5, np.arange(y0, y1)[:, None] + 0.5
+    # A similarity: what a column adds is the same in every row.
+    x, y = (origin[k] + (right - origin)[k] * columns + (below - origin)[k] * rows for k in (0, 1))
+    inside = (x >= 0) & (x < side) & (y >= 0) & (y < side)
+    if mask is not None:
+        cells = (part.clip(0, side - 1).astype(np.intp) for part in (y, x))
+        inside &= mask[tuple(cells)]
+    return inside if painted is None else inside & painted[slices(window)]
 
 
 def _largest_change(before: np.ndarray, after: np.ndarray, allowed: Mask) -> int:

@@ -65,6 +65,7 @@ def find_correspondence(
     *,
     handles: Array | None = None,
     finals: Array | None = None,
+    area: tuple[slice, slice] | None = None,
     options: FlowOptions | None = None,
 ) -> Correspondence:
     """Match the edited rendering to the unedited one, pixel by pixel.
@@ -74,6 +75,7 @@ def find_correspondence(
         edited: [S, S, 3] in [0, 1], rendering of the edit.
         handles: [N, 2] (x, y) of points of `render` whose end is known; None for none.
         finals: [N, 2] (x, y) where those points lie in `edited`.
+        area: Rows and columns that are looked at; nothing moves elsewhere. None for all.
         options: Defaults to `FlowOptions()`.
 
     Raises:
@@ -86,13 +88,17 @@ def find_correspondence(
         )
     options = options or FlowOptions()
     side = render.shape[1]
-    start = _flow_from_handles(handles, finals, side, options)
-    before, after = (_normalised_luminance(image, options) for image in (render, edited))
+    area = area or (slice(0, side), slice(0, side))
+    flow, confidence = np.zeros((*render.shape[:2], 2), np.float32), np.zeros_like(render[..., 0])
+    start = _flow_from_handles(handles, finals, side, area, options)
+    render, edited = render[area] @ LUMA, edited[area] @ LUMA
+    before, after = (_normalised(luma, side, options) for luma in (render, edited))
     backward = _dis(after, before, start)
     forward = _dis(before, after, None if start is None else -start)
-    confidence = _agreement(backward, forward, options.agreement * side)
-    confidence *= _explained(edited @ LUMA, render @ LUMA, backward, options)
-    return Correspondence(flow=regularise(backward, confidence, options), confidence=confidence)
+    trust = _agreement(backward, forward, options.agreement * side)
+    trust *= _explained(edited, render, backward, side, options)
+    flow[area], confidence[area] = regularise(backward, trust, side, options), trust
+    return Correspondence(flow=flow, confidence=confidence)
 
 
 def warp(image: Array, flow: Array) -> Array:
@@ -116,12 +122,17 @@ def smoothstep(low: float, high: float, x: Array) -> Array:
     return t * t * (3 - 2 * t)
 
 
-def regularise(flow: Array, trust: Array, options: FlowOptions) -> Array:
+def regularise(flow: Array, trust: Array, side: int, options: FlowOptions) -> Array:
     """Spread the trusted displacements smoothly; zero where nothing is trusted or little moves.
 
     Normalised convolution from coarse to fine: each scale keeps the coarser estimate as its prior.
+
+    Args:
+        flow: [H, W, 2] pixels.
+        trust: [H, W] in [0, 1].
+        side: Of the crop that the flow is a part of.
+        options: Lengths, as shares of `side`.
     """
-    side = flow.shape[1]
     smooth = np.zeros_like(flow)
     for radius in options.smoothing:
         weight = blur(trust, radius * side)[..., None]
@@ -130,15 +141,15 @@ def regularise(flow: Array, trust: Array, options: FlowOptions) -> Array:
     length = np.linalg.norm(smooth, axis=2)
     still = options.still * side
     moving = smoothstep(still, 2 * still, blur(length, 0.01 * side))
-    return limit_folding(smooth * moving[..., None], options.least_area)
+    return limit_folding(smooth * moving[..., None], side, options.least_area)
 
 
-def limit_folding(flow: Array, least_area: float, rounds: int = 60) -> Array:
+def limit_folding(flow: Array, side: int, least_area: float, rounds: int = 60) -> Array:
     """Weaken the flow where p + flow(p) shrinks areas below `least_area`, so that it cannot fold.
 
-    Only multiplies: where the flow is zero it stays exactly zero.
+    Only multiplies: where the flow is zero it stays exactly zero. The crop is `side` wide, of which
+    the flow may be a part.
     """
-    side = flow.shape[1]
     for _ in range(rounds):
         folding = (area_ratio(flow) < least_area).astype(np.float32)
         if not folding.any():
@@ -157,9 +168,8 @@ def area_ratio(flow: Array) -> Array:
     return ((1 + dx_x) * (1 + dy_y) - dx_y * dy_x).astype(np.float32)
 
 
-def _normalised_luminance(image: Array, options: FlowOptions) -> NDArray[np.uint8]:
-    luma = (image @ LUMA).astype(np.float32)
-    radius = options.normalisation * image.shape[1]
+def _normalised(luma: Array, side: int, options: FlowOptions) -> NDArray[np.uint8]:
+    radius = options.normalisation * side
     flat = luma - blur(luma, radius)
     contrast = np.sqrt(blur(np.square(flat), radius))
     scaled = flat / np.maximum(contrast, options.contrast_floor)
@@ -181,25 +191,29 @@ def _agreement(flow: Array, reverse: Array, tolerance: float) -> Array:
     return np.exp(-((miss / tolerance) ** 2)).astype(np.float32)
 
 
-def _explained(edited: Array, render: Array, flow: Array, options: FlowOptions) -> Array:
+def _explained(edited: Array, render: Array, flow: Array, side: int, options: FlowOptions) -> Array:
     """Share of the squared difference that the flow explains; 0 on flat or unchanged skin."""
-    radius = 0.012 * flow.shape[1]
+    radius = 0.012 * side
     unmoved = blur((edited - render) ** 2, radius)
     moved = blur((edited - warp(render, flow)) ** 2, radius)
     return np.clip((unmoved - moved) / (unmoved + options.noise), 0, 1).astype(np.float32)
 
 
 def _flow_from_handles(
-    handles: Array | None, finals: Array | None, side: int, options: FlowOptions
+    handles: Array | None,
+    finals: Array | None,
+    side: int,
+    area: tuple[slice, slice],
+    options: FlowOptions,
 ) -> Array | None:
     """Displacements known at a few final points, spread with a Gaussian around each."""
     if handles is None and finals is None:
         return None
     if handles is None or finals is None or handles.shape != finals.shape:
         raise PipelineError("Handles and their final points differ in number; give one for each.")
-    rows, columns = np.mgrid[:side, :side].astype(np.float32) + 0.5
-    total = np.zeros((side, side, 2), np.float32)
-    weights = np.zeros((side, side, 1), np.float32)
+    rows, columns = np.mgrid[area].astype(np.float32) + np.float32(0.5)
+    total = np.zeros((*rows.shape, 2), np.float32)
+    weights = np.zeros((*rows.shape, 1), np.float32)
     for handle, final in zip(handles, finals, strict=True):
         squared = (columns - final[0]) ** 2 + (rows - final[1]) ** 2
         weight = np.exp(-squared / (2 * (options.handle_radius * side) ** 2))[..., None]

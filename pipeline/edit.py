@@ -2,28 +2,28 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from editing.drag import DragEngine
-from editing.engine import EditResult, EditStep, finish_edit
+from editing.engine import EditResult, EditStart, EditStep, Engine, finish_edit
 from editing.spec import DragSpec
-from inversion.invert import QUALITIES, InversionOptions, finish_inversion, invert
+from inversion.expressions import expression_steps
+from inversion.invert import QUALITIES, InversionOptions, finish_inversions, invert_together
 from inversion.types import Inversion
-from pipeline.align import FaceCrop
+from pipeline.align import Crop
 from pipeline.composite import Composite, composite
+from pipeline.engines import choose_engine, engine_for
 from pipeline.errors import RequestError
-from pipeline.faces import Face
 from pipeline.models import Models
 from pipeline.photo import Photo
 from pipeline.request import EditRequest, check_mask
 from pipeline.session import Session, Settings, begin_session, open_session
-from pipeline.stored import keep_crop, keep_edit, keep_inversion, recall_inversion
-from pipeline.subject import choose_face, cut_face, detect
+from pipeline.stored import UNFINISHED, keep_crop, keep_edit, keep_inversion, recall_inversion
+from pipeline.subject import Selection, Square, cut, select
 
 Step = TypeVar("Step")
 
@@ -75,8 +75,7 @@ class EditedPhoto:
     Attributes:
         request: What was asked for.
         photo: The edited photo; the very same one where the edit moves nothing.
-        faces: All faces, left to right.
-        face: The one that was edited.
+        selection: What was edited.
         crop: It, as the networks saw it.
         spec: The edit in crop pixels.
         edited: What the stages gave, or None where the edit moves nothing.
@@ -85,9 +84,8 @@ class EditedPhoto:
 
     request: EditRequest
     photo: Photo
-    faces: tuple[Face, ...]
-    face: Face
-    crop: FaceCrop
+    selection: Selection
+    crop: Crop
     spec: DragSpec
     edited: Edited | None
     seconds: float
@@ -104,12 +102,13 @@ def edit_photo(
     *,
     models: Models,
     face: int | None = None,
+    square: Square | None = None,
     quality: str = "balanced",
     seed: int = 0,
     session: SessionPlace | None = None,
     watch: Watch = unwatched,
 ) -> EditedPhoto:
-    """Align a face, invert it, drag it, and compose the edit into the photo.
+    """Align a face or take a square, invert it, drag it, and compose the edit into the photo.
 
     Args:
         photo: Not modified.
@@ -117,6 +116,8 @@ def edit_photo(
         models: From `load_models`.
         face: Its number from 1, left to right; None takes the one that the edit's handles lie on,
             or the largest.
+        square: What to edit instead of a face: corner and side, photo pixels. Without one, a
+            generator that draws no aligned faces takes the largest square in the photo's middle.
         quality: A name in `inversion.invert.QUALITIES`.
         seed: Of all randomness.
         session: Where to keep the stages; an inversion found there is used again.
@@ -127,26 +128,20 @@ def edit_photo(
     """
     start = time.perf_counter()
     check_request(photo, edit)
-    faces = detect(photo, models)
-    chosen = choose_face(faces, face, edit)
-    crop = cut_face(photo, chosen, models.generator.config.resolution)
-    spec = edit.to_spec(chosen, crop.alignment)
+    selection = select(photo, models, face=face, square=square, edit=edit)
+    spec = edit.to_spec(selection.face, selection.alignment)
+    crop = cut(photo, selection)
     edited = None
     if not bool(spec.anchors.all()):
-        kept = open_for(session, photo, faces, chosen, crop, models, quality, seed)
+        kept = open_for(session, photo, selection, crop, models, quality, seed)
         inversion, inverted = invert_face(crop, models, quality, seed, kept, watch)
-        result, steps = drag_face(inversion, spec, watch)
-        composed = compose(photo, crop, inversion, result, spec, edit.mask)
-        edited = Edited(
-            inversion=inversion, inverted=inverted, result=result, steps=steps, composite=composed
-        )
+        edited = edit_inverted(photo, edit, crop, spec, inversion, models, watch, inverted=inverted)
         if kept is not None:
-            keep_edit(open_session(kept.folder), edit, spec, result)
+            keep_edit(open_session(kept.folder), edit, spec, edited.result)
     return EditedPhoto(
         request=edit,
         photo=edited.composite.photo if edited else photo,
-        faces=faces,
-        face=chosen,
+        selection=selection,
         crop=crop,
         spec=spec,
         edited=edited,
@@ -154,14 +149,36 @@ def edit_photo(
     )
 
 
+def edit_inverted(
+    photo: Photo,
+    edit: EditRequest,
+    crop: Crop,
+    spec: DragSpec,
+    inversion: Inversion,
+    models: Models,
+    watch: Watch = unwatched,
+    *,
+    inverted: bool = False,
+) -> Edited:
+    """Drag what was inverted, now or before, and compose the edit into the photo."""
+    engine = engine_for(edit.engine, edit.options, edit.presets, models.directions)
+    result, steps = drag_face(inversion, spec, engine, watch)
+    composed = compose(photo, crop, inversion, result, spec, edit.mask)
+    return Edited(
+        inversion=inversion, inverted=inverted, result=result, steps=steps, composite=composed
+    )
+
+
 def check_request(photo: Photo, edit: EditRequest) -> None:
     """Refuse an edit that does not fit the photo, before anything takes long.
 
     Raises:
-        RequestError: Nothing is asked for, or the mask is of another size or empty.
+        RequestError: Nothing is asked for, there is no such engine, or the mask is of another size
+            or empty.
     """
     if edit.empty:
         raise RequestError("nothing to edit: give a drag, a preset or an expression")
+    choose_engine(edit.engine, edit.options)
     if edit.mask is not None:
         check_mask(edit.mask, photo.width, photo.height)
 
@@ -178,84 +195,95 @@ def quality_options(quality: str) -> InversionOptions:
 
 
 def invert_face(
-    crop: FaceCrop,
+    crop: Crop,
     models: Models,
     quality: str,
     seed: int,
     session: Session | None,
     watch: Watch = unwatched,
 ) -> tuple[Inversion, bool]:
-    """Invert a crop, unless the session has done so; the flag says whether it was done now."""
-    kept = recall_inversion(session, models.generator) if session is not None else None
-    if kept is not None:
-        return kept, False
+    """Invert a crop, unless the session has done so; the flag says whether it was done now.
+
+    An inversion that was killed goes on from where its session last kept its state.
+    """
+    inversions, fresh = invert_crops(
+        [crop], models, quality, seed, [session] if session else [], watch
+    )
+    return inversions[0], fresh
+
+
+def invert_crops(
+    crops: Sequence[Crop],
+    models: Models,
+    quality: str,
+    seed: int,
+    sessions: Sequence[Session],
+    watch: Watch = unwatched,
+) -> tuple[tuple[Inversion, ...], bool]:
+    """Invert crops with one tuned generator; as `invert_face`, with a session for each or none."""
+    found = [recall_inversion(session, models) for session in sessions]
+    complete = tuple(inversion for inversion in found if inversion is not None)
+    if len(complete) == len(crops):
+        return complete, False
     options = quality_options(quality)
-    steps = invert(
-        crop.image.to(models.device),
-        crop.valid.to(models.device),
+    steps = invert_together(
+        [crop.image.to(models.device) for crop in crops],
+        [crop.valid.to(models.device) for crop in crops],
         models.generator,
         models.perceptual,
         options,
         encoder=models.encoder,
         seed=seed,
+        directions=expression_steps(models.directions),
+        checkpoint=sessions[0].folder / UNFINISHED if sessions else None,
     )
-    total = options.projection_steps + options.tuning_steps
-    inversion = finish_inversion(watch(steps, stage="invert", total=total))
-    if session is not None:
+    total = len(crops) * options.projection_steps + options.tuning_steps
+    inversions = finish_inversions(watch(steps, stage="invert", total=total))
+    for session, inversion in zip(sessions, inversions, strict=False):
         keep_inversion(session, inversion)
-    return inversion, True
+    return inversions, True
 
 
 def drag_face(
-    inversion: Inversion, spec: DragSpec, watch: Watch = unwatched
+    inversion: Inversion,
+    spec: DragSpec,
+    engine: Engine,
+    watch: Watch = unwatched,
+    *,
+    start: EditStart | None = None,
 ) -> tuple[EditResult, tuple[EditStep, ...]]:
     """Drag to the end; also give every step of the way."""
-    engine = DragEngine()
     taken: list[EditStep] = []
-    steps = watch(engine.steps(inversion, spec), stage="drag", total=engine.max_steps)
+    steps = watch(engine.steps(inversion, spec, start), stage="drag", total=engine.max_steps)
     return finish_edit(_noting(steps, taken), inversion), tuple(taken)
 
 
 def compose(
     photo: Photo,
-    crop: FaceCrop,
+    crop: Crop,
     inversion: Inversion,
     result: EditResult,
     spec: DragSpec,
     mask: NDArray[np.bool_] | None,
 ) -> Composite:
     """Carry the edit over to the photo; a photo-sized mask is honoured to the pixel."""
-    composed = composite(
+    return composite(
         photo,
         crop.alignment,
         inversion.render(),
         result.image,
         spec.mask,
+        painted=mask,
         handles=spec.handles,
         finals=result.points,
     )
-    return restrict(photo, composed, mask)
-
-
-def restrict(photo: Photo, composed: Composite, mask: NDArray[np.bool_] | None) -> Composite:
-    """Put back what lies outside a photo-sized mask; the crop's mask is coarser than that."""
-    if mask is None:
-        return composed
-    kept = composed.changed & mask
-    pixels = photo.pixels.copy()
-    pixels[kept] = composed.photo.pixels[kept]
-    pixels.setflags(write=False)
-    report = replace(composed.report, changed_pixels=int(kept.sum()))
-    restored = replace(composed.photo, pixels=pixels)
-    return replace(composed, photo=restored, changed=kept, report=report)
 
 
 def open_for(
     place: SessionPlace | None,
     photo: Photo,
-    faces: Sequence[Face],
-    face: Face,
-    crop: FaceCrop,
+    selection: Selection,
+    crop: Crop,
     models: Models,
     quality: str,
     seed: int,
@@ -271,7 +299,7 @@ def open_for(
         place.folder,
         photo=place.photo,
         photo_sha256=photo.sha256,
-        face=face.index,
+        selected=selection.name,
         settings=Settings(
             generator=models.generator_name,
             generator_sha256=models.sha256,
@@ -279,7 +307,7 @@ def open_for(
             seed=seed,
         ),
     )
-    return keep_crop(session, faces, face, crop)
+    return keep_crop(session, selection, crop)
 
 
 def _noting(steps: Iterable[EditStep], taken: list[EditStep]) -> Iterator[EditStep]:

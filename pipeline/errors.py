@@ -10,6 +10,7 @@ PipelineError
 ├── AlignmentError           landmarks that describe no face, or one outside the photo
 ├── FaceError                no face to edit: none found, too small, or no such number
 ├── RequestError             an edit that cannot be understood or does not fit the photo
+├── EvaluationError          measurements that do not fit together, or an evaluation cut short
 └── SessionError             a folder that is no session, or one of something else
 """
 
@@ -58,3 +59,7 @@ class RequestError(PipelineError):
 
 class SessionError(PipelineError):
     """A folder is no session, or a session of something else."""
+
+
+class EvaluationError(PipelineError):
+    """Measurements do not fit together, or an evaluation was cut short."""

@@ -1,14 +1,14 @@
 """The drag as moving pictures: some of its steps, each composed into the photo."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from pipeline.composite import composite
-from pipeline.edit import EditedPhoto, restrict
+from pipeline.composite import apply_patch, begin_composition
+from pipeline.edit import EditedPhoto
 from pipeline.photo import Photo, save_photo, software
 from pipeline.session import write_atomically
 
@@ -22,20 +22,18 @@ def compose_frames(photo: Photo, done: EditedPhoto) -> Iterator[Photo]:
     if done.edited is None:
         return
     subject, steps = done.edited.inversion, done.edited.steps
-    before = subject.render()
+    composer = begin_composition(photo, done.crop.alignment, subject.render())
     last = len(steps) - 1
     picked = np.unique(np.linspace(1, last, min(MOST_FRAMES, last)).astype(int))
     for k in picked[:-1]:
-        composed = composite(
-            photo,
-            done.crop.alignment,
-            before,
+        patch = composer.compose(
             subject.render(steps[k].latents),
             done.spec.mask,
+            painted=done.request.mask,
             handles=done.spec.handles,
             finals=steps[k].points,
         )
-        yield restrict(photo, composed, done.request.mask).photo
+        yield apply_patch(photo, patch).photo
     yield done.photo
 
 
@@ -57,6 +55,13 @@ def save_frames(path: Path, frames: Iterable[Photo], done: EditedPhoto) -> int:
         _thumbnail(_picture(replace(frame, pixels=frame.pixels[y0:y1, x0:x1]))) for frame in frames
     ]
 
+    save_gif(path, shots)
+    return len(shots)
+
+
+def save_gif(path: Path, shots: Sequence[Image.Image]) -> None:
+    """Write pictures of one size as a GIF that says that it was edited."""
+
     def write(half: Path) -> None:
         shots[0].save(
             half, format="GIF", save_all=True, append_images=shots[1:], duration=100, loop=0,
@@ -64,7 +69,6 @@ def save_frames(path: Path, frames: Iterable[Photo], done: EditedPhoto) -> int:
         )  # fmt: skip
 
     write_atomically(path, write)
-    return len(shots)
 
 
 def _picture(photo: Photo) -> Image.Image:

@@ -5,9 +5,18 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.errors import PipelineError
+from weights.directions import Directions
 from weights.encoder import Encoder
 from weights.perceptual import Perceptual, load_perceptual
-from weights.store import DEFAULT_GENERATOR, load_encoder, load_generator, parameters_sha256
+from weights.store import (
+    DEFAULT_GENERATOR,
+    Domain,
+    generator_info,
+    load_directions,
+    load_encoder,
+    load_generator,
+    parameters_sha256,
+)
 from weights.stylegan2 import Generator
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -20,8 +29,11 @@ class Models:
     Attributes:
         generator: The base generator, frozen; inversions tune copies of it.
         generator_name: Name in the catalogue or path, as the user gave it.
+        domain: "face" where the generator draws aligned faces, "whole" where photos are taken as
+            they are.
         sha256: SHA-256 of the generator's parameters, the identity that sessions remember.
         encoder: First guess of latents from a crop, or None where there is none.
+        directions: What leads to expressions in the generator's latents, or None likewise.
         perceptual: The perceptual distance that inversion descends.
         finder: Which face finder to use, one of `pipeline.faces.FINDERS`.
         device: Where all of them live.
@@ -30,8 +42,10 @@ class Models:
 
     generator: Generator
     generator_name: str
+    domain: Domain
     sha256: str
     encoder: Encoder | None
+    directions: Directions | None
     perceptual: Perceptual
     finder: str
     device: torch.device
@@ -49,17 +63,25 @@ def load_models(
         finder: One of `pipeline.faces.FINDERS`.
 
     Raises:
-        PipelineError: The device is not on this machine.
+        PipelineError: The device is not on this machine, or the generator's pictures are not
+            square.
         WeightsError: A file of parameters is missing or broken.
     """
     place = choose_device(device)
     dtype = choose_dtype(place)
     network = load_generator(generator, device=place, compute_dtype=dtype)
+    if network.config.height_to_width != 1:
+        raise PipelineError(
+            f"the generator {generator} draws pictures {network.config.height_to_width} times as "
+            "high as wide: such are read, but not edited with; choose one of square pictures"
+        )
     return Models(
         generator=network,
         generator_name=generator,
+        domain=generator_info(generator).domain,
         sha256=parameters_sha256(network),
         encoder=load_encoder(generator, device=place),
+        directions=load_directions(generator, device=place),
         perceptual=load_perceptual(device=place),
         finder=finder,
         device=place,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from pipeline.edit import EditedPhoto
+from pipeline.engines import choose_engine
 from pipeline.faces import Face
 from pipeline.models import Models
 from pipeline.session import Json
@@ -18,9 +19,10 @@ def describe_edit(
     edited = done.edited
     report: Json = {
         "photodrag": VERSION,
-        "faces": [face_json(face) for face in done.faces],
-        "face": done.face.index,
+        "faces": [face_json(face) for face in done.selection.faces],
+        "face": None if done.selection.face is None else done.selection.face.index,
         "request": done.request.to_json(),
+        "engine": asdict(choose_engine(done.request.engine, done.request.options)),
         "alignment": asdict(done.crop.alignment),
         "generator": {"name": models.generator_name, "sha256": models.sha256},
         "device": str(models.device),

@@ -1,7 +1,7 @@
 """What the user asks for, in photo pixels, and its translation into a drag of the crop."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from torch import Tensor
 from editing.presets import PresetStrength, combine_presets, expression_from
 from editing.regions import region_mask
 from editing.spec import DragSpec
-from pipeline.align import Alignment, crop_face
+from pipeline.align import Alignment, crop_square
+from pipeline.engines import DEFAULT_ENGINE, OptionValue
 from pipeline.errors import RequestError
 from pipeline.faces import Face
 
@@ -25,7 +26,7 @@ FREE_REGION = "face"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EditRequest:
-    """One edit of one face; its parts add up.
+    """One edit of one face, or of one square; its parts add up.
 
     Attributes:
         drags: Pairs of handle and target, photo pixels.
@@ -34,6 +35,8 @@ class EditRequest:
         mask: [H, W] of the photo, True = may change; None leaves that to region and presets.
         mask_file: Where the mask was read.
         region: A region of the face that may change, or "all" for the whole crop.
+        engine: Who does it, a key of `editing.engine.ENGINES`.
+        options: Name -> value of the engine's options that are not its defaults.
     """
 
     drags: tuple[tuple[Point, Point], ...] = ()
@@ -42,24 +45,42 @@ class EditRequest:
     mask: Mask | None = None
     mask_file: Path | None = None
     region: str | None = None
+    engine: str = DEFAULT_ENGINE
+    options: Mapping[str, OptionValue] = field(default_factory=dict[str, OptionValue])
 
     @property
     def empty(self) -> bool:
         """Whether nothing at all is asked for."""
         return not self.drags and not self.presets and self.expression is None
 
-    def to_spec(self, face: Face, alignment: Alignment) -> DragSpec:
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is done, but may not be what was meant; one line each."""
+        if self.mask is not None and bool(self.mask.all()):
+            return ("the mask is white everywhere: all of the square may change",)
+        return ()
+
+    def to_spec(self, face: Face | None, alignment: Alignment) -> DragSpec:
         """Translate into crop pixels.
 
+        Args:
+            face: What is edited, or None where a square is taken as it is.
+            alignment: The square.
+
         Raises:
-            RequestError: A point lies outside the face's square, or outside what may change.
+            RequestError: A point lies outside the square, or outside what may change; something of
+                a face is asked for where there is none.
             EditingError: An unknown preset or region, an empty mask, points that are no places.
         """
-        landmarks = alignment.to_crop(face.landmarks)
         side = alignment.resolution
-        parts = [combine_presets(self.presets, landmarks, resolution=side)]
-        if self.expression is not None:
-            parts.append(expression_from(landmarks, self.expression, resolution=side))
+        landmarks, parts = None, list[DragSpec]()
+        if face is None:
+            self._check_faceless()
+        else:
+            landmarks = alignment.to_crop(face.landmarks)
+            parts.append(combine_presets(self.presets, landmarks, resolution=side))
+            if self.expression is not None:
+                parts.append(expression_from(landmarks, self.expression, resolution=side))
         if self.drags:
             parts.append(self._free_drag(face, alignment))
         whole = _join(parts, side)
@@ -89,16 +110,37 @@ class EditRequest:
             record["region"] = self.region
         if self.mask_file is not None:
             record["mask"] = str(self.mask_file.resolve())
+        if self.engine != DEFAULT_ENGINE:
+            record["engine"] = self.engine
+        if self.options:
+            record["options"] = dict(self.options)
         return record
 
+    def _check_faceless(self) -> None:
+        """Refuse what only a face has."""
+        of_faces = {
+            "presets": bool(self.presets),
+            "an expression": self.expression is not None,
+            f"a region {self.region!r}": self.region not in (None, EVERYTHING),
+        }
+        for what, asked in of_faces.items():
+            if asked:
+                raise RequestError(
+                    f"only a face has {what}, but the photo is taken as it is here: "
+                    "use --drag and --mask, or a generator of faces without --crop"
+                )
+
     def _movable(
-        self, parts: Sequence[DragSpec], landmarks: NDArray[np.float64], alignment: Alignment
+        self,
+        parts: Sequence[DragSpec],
+        landmarks: NDArray[np.float64] | None,
+        alignment: Alignment,
     ) -> Tensor | None:
         """`[1, 1, R, R]` of what may change; None for all."""
         if self.mask is not None:
             return mask_to_crop(self.mask, alignment)
         side = alignment.resolution
-        if self.region == EVERYTHING:
+        if self.region == EVERYTHING or landmarks is None:
             return None
         if self.region is not None:
             return region_mask(landmarks, [self.region], resolution=side)
@@ -125,7 +167,7 @@ class EditRequest:
             f"where nothing may change: {way_out}"
         )
 
-    def _free_drag(self, face: Face, alignment: Alignment) -> DragSpec:
+    def _free_drag(self, face: Face | None, alignment: Alignment) -> DragSpec:
         points = np.asarray(self.drags, np.float64)
         inside = alignment.to_crop(points)
         for k, pair in enumerate(inside):
@@ -133,10 +175,12 @@ class EditRequest:
                 # NaN compares false, so it is refused here too.
                 if not ((crop_point >= 0) & (crop_point <= alignment.resolution)).all():
                     x, y = alignment.centre
+                    owner = "" if face is None else f" of face {face.index}"
+                    other = "--crop" if face is None else "--face"
                     raise RequestError(
-                        f"{name} {k + 1} at ({point[0]:g}, {point[1]:g}) lies outside the square "
-                        f"of face {face.index}, {alignment.size:.0f} photo pixels wide around "
-                        f"({x:.0f}, {y:.0f}): choose a point in it, or another --face"
+                        f"{name} {k + 1} at ({point[0]:g}, {point[1]:g}) lies outside the square"
+                        f"{owner}, {alignment.size:.0f} photo pixels wide around "
+                        f"({x:.0f}, {y:.0f}): choose a point in it, or another {other}"
                     )
         handles, targets = torch.from_numpy(inside).float().unbind(1)
         # Rounding must not turn a handle that stays into one that moves.
@@ -164,13 +208,13 @@ def mask_to_crop(mask: Mask, alignment: Alignment) -> Tensor:
     """Resample a photo-sized mask to `[1, 1, R, R]` of zeros and ones.
 
     Raises:
-        RequestError: Nothing of it lies on the face's square.
+        RequestError: Nothing of it lies on the square.
     """
     levels = np.repeat(mask[:, :, None], 3, axis=2).astype(np.float32)
-    crop = crop_face(levels, alignment)
+    crop = crop_square(levels, alignment)
     movable = ((crop.image[:, :1] > 0) & (crop.valid > 0)).float()
     if not bool(movable.any()):
-        raise RequestError("the mask does not touch the face: paint white on the face to edit")
+        raise RequestError("the mask does not touch the square that is edited: paint white in it")
     return movable
 
 

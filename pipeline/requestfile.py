@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from editing.presets import PresetStrength
 from editing.regions import LANDMARKS
 from editing.spec import points_tensor
+from pipeline.engines import DEFAULT_ENGINE, read_options
 from pipeline.errors import RequestError
 from pipeline.request import EditRequest, Mask
 
-KEYS = ("handles", "targets", "presets", "expression", "region", "mask")
+KEYS = ("handles", "targets", "presets", "expression", "region", "mask", "engine", "options")
 
 Record = Mapping[str, object]
 
@@ -25,7 +26,7 @@ def read_request(path: Path) -> EditRequest:
 
     Keys, all optional: "handles" and "targets" (lists of [x, y], photo pixels), "presets" (name ->
     strength), "expression" (68 landmarks of another face), "region", "mask" (path of a picture,
-    relative to the file).
+    relative to the file), "engine" and "options" (its name, and name -> value).
 
     Raises:
         RequestError: The file is not such JSON.
@@ -48,10 +49,8 @@ def read_request(path: Path) -> EditRequest:
             f"{path}: a drag needs one target per handle: "
             f"got {len(handles)} handles and {len(targets)} targets"
         )
-    presets = record.get("presets", {})
-    if not isinstance(presets, Mapping):
-        raise RequestError(f'{path}: "presets" must be an object such as {{"smile": 1.0}}')
-    named = cast("Record", presets)
+    named = _named("presets", '{"smile": 1.0}', record, path)
+    options = _named("options", '{"radius": 4}', record, path)
     mask = _text("mask", record, path)
     mask_file = path.parent / mask if mask is not None else None
     return EditRequest(
@@ -61,6 +60,8 @@ def read_request(path: Path) -> EditRequest:
         region=_text("region", record, path),
         mask=read_mask(mask_file) if mask_file is not None else None,
         mask_file=mask_file,
+        engine=_text("engine", record, path) or DEFAULT_ENGINE,
+        options=read_options(options),
     )
 
 
@@ -90,6 +91,13 @@ def _text(key: str, record: Record, path: Path) -> str | None:
     if value is not None and not isinstance(value, str):
         raise RequestError(f"{path}: {key!r} must be text, not {value!r}")
     return value
+
+
+def _named(key: str, example: str, record: Record, path: Path) -> Record:
+    value = record.get(key, {})
+    if not isinstance(value, Mapping):
+        raise RequestError(f'{path}: "{key}" must be an object such as {example}')
+    return cast("Record", value)
 
 
 def _pairs(key: str, record: Record) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""A session: the stages of editing one face of one photo, kept in a folder.
+"""A session: the stages of editing one face or square of one photo, kept in a folder.
 
 session.json says what the other files are and carries the SHA-256 of each, and it is always the
 last to be written. A file that is missing, cut short or not yet listed therefore counts as not
@@ -19,7 +19,7 @@ from pipeline.errors import SessionError
 from pipeline.version import VERSION
 from weights.files import replacing
 
-SCHEMA = 1
+SCHEMA = 2
 RECORD = "session.json"
 
 Json = dict[str, object]
@@ -50,7 +50,7 @@ class Session:
         folder: Where the files are.
         photo: Path of the photo when the session began.
         photo_sha256: SHA-256 of the photo's file.
-        face: Number of the face, from 1.
+        selected: What of the photo is edited, as `pipeline.subject.Selection` names it.
         settings: What the inversion depends on.
         reports: Name of a stage -> what was measured.
         files: Path below `folder` -> SHA-256, for every file but session.json.
@@ -59,7 +59,7 @@ class Session:
     folder: Path
     photo: str
     photo_sha256: str
-    face: int
+    selected: str
     settings: Settings
     reports: dict[str, Json]
     files: dict[str, str]
@@ -127,7 +127,7 @@ class Session:
             "schema": SCHEMA,
             "photodrag": VERSION,
             "photo": {"path": self.photo, "sha256": self.photo_sha256},
-            "face": self.face,
+            "selected": self.selected,
             "settings": asdict(self.settings),
             "reports": self.reports,
             "files": self.files,
@@ -142,21 +142,21 @@ def edit_files(number: int) -> tuple[str, str, str]:
 
 
 def begin_session(
-    folder: Path, *, photo: Path, photo_sha256: str, face: int, settings: Settings
+    folder: Path, *, photo: Path, photo_sha256: str, selected: str, settings: Settings
 ) -> Session:
-    """Start a session, or go on with the one in the folder if it is of the same face.
+    """Start a session, or go on with the one in the folder if it is of the same.
 
     Other settings keep the alignment and drop the inversion.
 
     Raises:
-        SessionError: The folder holds a session of another photo or face, one of an unknown
+        SessionError: The folder holds a session of another photo, face or square, one of an unknown
             schema, or other people's files.
     """
     fresh = Session(
         folder=folder,
         photo=str(photo.resolve()),
         photo_sha256=photo_sha256,
-        face=face,
+        selected=selected,
         settings=settings,
         reports={},
         files={},
@@ -169,9 +169,9 @@ def begin_session(
         raise SessionError(
             f"{folder} is a session of another photo ({found.photo}): choose another --session"
         )
-    if found.face != face:
+    if found.selected != selected:
         raise SessionError(
-            f"{folder} is a session of face {found.face}, not of face {face}: "
+            f"{folder} is a session of {found.selected}, not of {selected}: "
             "choose another --session"
         )
     return replace(found, photo=fresh.photo).with_settings(settings)
@@ -197,7 +197,7 @@ def open_session(folder: Path) -> Session:
             folder=folder,
             photo=str(record["photo"]["path"]),
             photo_sha256=str(record["photo"]["sha256"]),
-            face=int(record["face"]),
+            selected=str(record["selected"]),
             settings=Settings(**record["settings"]),
             reports=dict(record["reports"]),
             files={str(name): str(digest) for name, digest in record["files"].items()},

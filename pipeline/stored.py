@@ -1,6 +1,6 @@
 """The stages' values as files of a session, and back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,38 +13,56 @@ from torch import Tensor
 
 from editing.engine import EditResult
 from editing.spec import DragSpec
+from inversion.errors import BrokenInversionError
 from inversion.types import Inversion
-from pipeline.align import Alignment, FaceCrop
+from pipeline.align import Alignment, Crop
 from pipeline.errors import SessionError
 from pipeline.faces import Face
+from pipeline.models import Models
 from pipeline.request import EditRequest
 from pipeline.session import Json, Session, edit_files, write_json
-from weights.stylegan2 import Generator
+from pipeline.subject import Selection
 
 ALIGNMENT, CROP, INVERSION = "alignment.json", "crop.png", "inversion.safetensors"
+UNFINISHED = "inversion.part.safetensors"
+"""State of an inversion that runs or was killed; not among the session's complete files."""
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredEdit:
-    """One edit of a session: number, specification, edited latents, handles' ends, photo mask."""
+    """One edit of a session, with all that led to it: everything is against the untouched photo.
+
+    Attributes:
+        number: From 1.
+        parent: The edit that it began from, or 0 for the inversion itself.
+        request: What was asked for on top of the parent, as `pipeline.requestfile` reads it.
+        spec: Handles on the untouched crop, and all that may have changed.
+        latents: `[1, L, C]`, edited.
+        points: `[N, 2]` where the handles ended, crop pixels.
+        stopped: Why the drag ended.
+        mask: [H, W] of the photo, True = may have changed; None for no such mask.
+    """
 
     number: int
+    parent: int
+    request: Json
     spec: DragSpec
     latents: Tensor
     points: Tensor
+    stopped: str
     mask: Mask | None
 
 
-def keep_crop(session: Session, faces: Sequence[Face], face: Face, crop: FaceCrop) -> Session:
-    """Keep the faces, the chosen one's alignment and its picture; a stage once kept stays."""
+def keep_crop(session: Session, selection: Selection, crop: Crop) -> Session:
+    """Keep what is edited and its picture; a stage once kept stays."""
     if session.has(ALIGNMENT) and session.has(CROP):
         return session
     record = {
-        "face": face_json(face),
+        "face": None if selection.face is None else face_json(selection.face),
         "alignment": asdict(crop.alignment),
-        "photo_faces": len(faces),
+        "photo_faces": len(selection.faces),
     }
     picture = to_picture(crop.image)
     return session.keep(
@@ -54,8 +72,8 @@ def keep_crop(session: Session, faces: Sequence[Face], face: Face, crop: FaceCro
     )
 
 
-def recall_crop(session: Session) -> tuple[Face, Alignment]:
-    """Give the face and the alignment back.
+def recall_selection(session: Session) -> Selection:
+    """Give back what is edited; of the photo's faces only the chosen one.
 
     Raises:
         SessionError: The stage was not completed.
@@ -68,15 +86,15 @@ def recall_crop(session: Session) -> tuple[Face, Alignment]:
         angle=square["angle"],
         resolution=square["resolution"],
     )
-    return (
-        Face(
-            box=tuple(face["box"]),
-            landmarks=np.array(face["landmarks"], np.float64),
-            score=face["score"],
-            index=face["index"],
-        ),
-        alignment,
+    if face is None:
+        return Selection(faces=(), face=None, alignment=alignment)
+    chosen = Face(
+        box=tuple(face["box"]),
+        landmarks=np.array(face["landmarks"], np.float64),
+        score=face["score"],
+        index=face["index"],
     )
+    return Selection(faces=(chosen,), face=chosen, alignment=alignment)
 
 
 def keep_inversion(session: Session, inversion: Inversion) -> Session:
@@ -87,13 +105,33 @@ def keep_inversion(session: Session, inversion: Inversion) -> Session:
     )
 
 
-def recall_inversion(session: Session, base: Generator) -> Inversion | None:
-    """Give the inversion back, or None where it has to be made (again)."""
-    return Inversion.load(session.folder / INVERSION, base) if session.has(INVERSION) else None
+def recall_inversion(session: Session, models: Models) -> Inversion | None:
+    """Give the inversion back, or None where it has to be made (again).
+
+    Raises:
+        WrongBaseError: It was made with another generator.
+    """
+    if not session.has(INVERSION):
+        return None
+    try:
+        path = session.folder / INVERSION
+        return Inversion.load(path, models.generator, sha256=models.sha256)
+    except BrokenInversionError:  # of an older version's format: the file itself is whole
+        return None
 
 
-def keep_edit(session: Session, edit: EditRequest, spec: DragSpec, result: EditResult) -> Session:
-    """Keep an edit under the next free number; its JSON can be read as a request again."""
+def keep_edit(
+    session: Session, edit: EditRequest, spec: DragSpec, result: EditResult, *, parent: int = 0
+) -> Session:
+    """Keep an edit under the next free number; its JSON can be read as a request again.
+
+    Args:
+        session: Where to.
+        edit: What was asked for; its mask is that of all the edits that led here.
+        spec: All of them, on the untouched crop.
+        result: Of the last one.
+        parent: The edit that it began from, or 0 for the inversion itself.
+    """
     number = max(session.edits, default=0) + 1
     specification, picture, latents = edit_files(number)
     report = edit_json(spec, result)
@@ -102,7 +140,7 @@ def keep_edit(session: Session, edit: EditRequest, spec: DragSpec, result: EditR
     request = edit.to_json()
     if edit.mask is not None:
         request["mask"] = Path(_mask_file(number)).name
-    record = {"request": request, "spec": spec.to_json(), "report": report}
+    record = {"parent": parent, "request": request, "spec": spec.to_json(), "report": report}
     writers: dict[str, Callable[[Path], None]] = {
         specification: lambda path: write_json(path, record),
         picture: to_picture(result.image).save,
@@ -134,9 +172,12 @@ def recall_edit(session: Session, number: int | None) -> StoredEdit:
     mask = session.folder / _mask_file(number)
     return StoredEdit(
         number=number,
+        parent=int(record["parent"]),
+        request=record["request"],
         spec=DragSpec.from_json(record["spec"]),
         latents=tensors["latents"],
         points=tensors["points"],
+        stopped=str(record["report"]["stopped"]),
         mask=_read_bits(mask) if session.has(_mask_file(number)) else None,
     )
 

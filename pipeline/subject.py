@@ -1,18 +1,110 @@
-"""Whose face: find the faces of a photo, choose one, cut it out."""
+"""What of a photo is edited: the square around a face, or a square that is taken as it is."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.align import FaceCrop, align, crop_face
-from pipeline.errors import FaceError
+from pipeline.align import Alignment, Crop, align, crop_square, upright_square
+from pipeline.errors import FaceError, RequestError
 from pipeline.faces import Face, find_faces
 from pipeline.models import Models
 from pipeline.photo import Photo
 from pipeline.request import EditRequest, Point
 
 MIN_SQUARE = 64.0
-"""Side of the smallest face's square that is edited, in photo pixels."""
+"""Side of the smallest square that is edited, in photo pixels."""
+
+Square = tuple[float, float, float]
+"""Top-left corner x, y and side of an upright square, photo pixels."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Selection:
+    """What of a photo is edited.
+
+    Attributes:
+        faces: All faces of the photo, left to right; empty where none were looked for.
+        face: The chosen one, or None where the square is taken as it is.
+        alignment: The square.
+    """
+
+    faces: tuple[Face, ...]
+    face: Face | None
+    alignment: Alignment
+
+    @property
+    def name(self) -> str:
+        """How sessions and messages call it."""
+        if self.face is not None:
+            return f"face {self.face.index}"
+        half = self.alignment.size / 2
+        x, y = (centre - half for centre in self.alignment.centre)
+        return f"the square {x:g},{y:g},{2 * half:g}"
+
+
+def select(
+    photo: Photo,
+    models: Models,
+    *,
+    face: int | None = None,
+    square: Square | None = None,
+    edit: EditRequest | None = None,
+) -> Selection:
+    """Choose what is edited: a face, a square, or the largest square in the photo's middle.
+
+    No face is looked for where a square is given or the generator draws no aligned faces.
+
+    Args:
+        photo: Where to choose.
+        models: Of this run; the generator says whether it draws aligned faces.
+        face: Number of a face, from 1, left to right.
+        square: What to take instead of a face.
+        edit: Its handles choose among the faces where no number does.
+
+    Raises:
+        FaceError: There is no face, none of that number, or it is too small.
+        RequestError: A face and a square, a face for a generator of something else, or a square
+            that does not fit the photo.
+    """
+    resolution = models.generator.config.resolution
+    if square is not None:
+        if face is not None:
+            raise RequestError("a face and a square are given: choose one of --face and --crop")
+        return take_square(photo, square, resolution)
+    if models.domain == "whole":
+        if face is not None:
+            raise RequestError(
+                f"the generator {models.generator_name} takes photos as they are and knows no "
+                "faces: leave out --face, or choose a square with --crop"
+            )
+        side = min(photo.width, photo.height)
+        middle = (photo.width - side) / 2, (photo.height - side) / 2
+        return take_square(photo, (*middle, side), resolution)
+    faces = detect(photo, models)
+    chosen = choose_face(faces, face, edit)
+    return Selection(faces=faces, face=chosen, alignment=align_face(chosen, resolution))
+
+
+def take_square(photo: Photo, square: Square, resolution: int) -> Selection:
+    """Take an upright square of the photo as it is.
+
+    Raises:
+        RequestError: It reaches out of the photo, or is smaller than the working minimum.
+    """
+    x, y, side = square
+    # NaN compares false, so it is refused here too.
+    if not (x >= 0 and y >= 0 and x + side <= photo.width and y + side <= photo.height):
+        raise RequestError(
+            f"the square {x:g},{y:g},{side:g} reaches out of the photo of "
+            f"{photo.width} x {photo.height} pixels: give corner and side of one inside it"
+        )
+    if not side >= MIN_SQUARE:
+        raise RequestError(
+            f"a square of {side:g} pixels is too small to edit: "
+            f"at least {MIN_SQUARE:.0f} are needed; take a larger version of the photo"
+        )
+    return Selection(faces=(), face=None, alignment=upright_square((x, y), side, resolution))
 
 
 def detect(photo: Photo, models: Models) -> tuple[Face, ...]:
@@ -32,7 +124,10 @@ def choose_face(faces: Sequence[Face], number: int | None, edit: EditRequest | N
         FaceError: There is none, or none of that number.
     """
     if not faces:
-        raise FaceError("no face found: try a photo in which a face is upright and not tiny")
+        raise FaceError(
+            "no face found: try a photo in which a face is upright and not tiny, "
+            "or choose a square with --crop"
+        )
     if number is None:
         handles = [handle for handle, _ in edit.drags] if edit else []
         return _around(faces, handles) or max(faces, key=lambda face: face.box[3] - face.box[1])
@@ -65,8 +160,8 @@ def describe_faces(faces: Sequence[Face]) -> str:
     return f"{len(faces)} {noun}: {', '.join(places)}{more}"
 
 
-def cut_face(photo: Photo, face: Face, resolution: int) -> FaceCrop:
-    """Align a face and cut it out.
+def align_face(face: Face, resolution: int) -> Alignment:
+    """Return a face's square.
 
     Raises:
         FaceError: It is smaller than the working minimum.
@@ -77,4 +172,9 @@ def cut_face(photo: Photo, face: Face, resolution: int) -> FaceCrop:
             f"face {face.index} is too small to edit: its square is {alignment.size:.0f} pixels "
             f"wide, at least {MIN_SQUARE:.0f} are needed; take a larger version of the photo"
         )
-    return crop_face(photo.rgb(), alignment)
+    return alignment
+
+
+def cut(photo: Photo, selection: Selection) -> Crop:
+    """Cut out what is edited."""
+    return crop_square(photo.rgb(), selection.alignment)

@@ -14,6 +14,7 @@ error of the inversion stay:
 Flow, gate and uncovered share are exactly zero outside the area that may change.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import cv2
@@ -22,9 +23,9 @@ from numpy.typing import NDArray
 
 from pipeline.correspondence import (
     Array,
-    Correspondence,
     FlowOptions,
     blur,
+    find_correspondence,
     limit_folding,
     smoothstep,
     warp,
@@ -39,8 +40,13 @@ class CompositeOptions:
 
     Attributes:
         flow: How the correspondence is found.
+        surroundings: How far around what may change the renderings are compared.
         feather: Width over which the edit fades inside the border of what may change.
         jitter: Distance within which a colour of the rendering also counts as explained by motion.
+        coherence: Radius over which colours have to differ the same way to be unexplained, too.
+        peak: How much they have to differ somewhere in a patch that is taken for new, from not at
+            all to fully.
+        shift: Weight of such a difference as a sign of new content.
         gate: Unexplained colour from which the gate opens, and at which it is fully open.
         uncovered: Unexplained colour from which new content replaces old, and at which it does so
             fully.
@@ -50,8 +56,12 @@ class CompositeOptions:
     """
 
     flow: FlowOptions = field(default_factory=FlowOptions)
+    surroundings: float = 0.1
     feather: float = 0.05
     jitter: float = 0.008
+    coherence: float = 0.008
+    peak: tuple[float, float] = (0.15, 0.2)
+    shift: float = 0.6
     gate: tuple[float, float] = (0.04, 0.10)
     uncovered: tuple[float, float] = (0.07, 0.15)
     spread: float = 0.012
@@ -84,33 +94,51 @@ class Transfer:
 
 
 def plan_transfer(
-    render: Array, edited: Array, found: Correspondence, allowed: Mask, options: CompositeOptions
+    render: Array,
+    edited: Array,
+    weight: Array,
+    *,
+    handles: Array | None = None,
+    finals: Array | None = None,
+    options: CompositeOptions,
 ) -> Transfer:
     """Decide what moves, where colour is added and what is uncovered.
 
     Args:
         render: R, [S, S, 3] in [0, 1].
         edited: E, [S, S, 3] in [0, 1].
-        found: Correspondence from `edited` to `render`.
-        allowed: [S, S], True where the photo may change.
+        weight: [S, S], how far the photo may change, from `feather`.
+        handles: [N, 2] grid pixels, points of `render` whose end is known; None for none.
+        finals: [N, 2] where they lie in `edited`.
         options: Thresholds and lengths.
     """
     side = render.shape[0]
-    weight = _feather(allowed, options.feather * side)
-    explained = warp(render, found.flow)
-    edited = _without_drift(edited, explained)
-    unexplained = _unexplained(edited, explained, options.jitter * side)
-    radius = options.spread * side
-    gate = _spread(smoothstep(*options.gate, unexplained), radius) * weight
-    uncovered = _spread(smoothstep(*options.uncovered, unexplained), radius) * weight
-    flow = limit_folding(found.flow * weight[..., None], options.flow.least_area)
-    warped = warp(render, flow)
-    return Transfer(
-        flow=flow, gate=gate, uncovered=uncovered, colour=edited - warped, warped=warped
+    area = _surroundings(weight, options.surroundings * side)
+    found = find_correspondence(
+        render, edited, handles=handles, finals=finals, area=area, options=options.flow
     )
+    edited = _without_drift(edited, warp(render, found.flow), area)
+    render, movable = render[area], weight[area]
+    explained = warp(render, found.flow[area])
+    beyond = _beyond(edited, explained, options.jitter * side)
+    shifted = _length(blur(edited - explained, options.coherence * side))
+    shifted = _around_peaks(shifted, options.gate[0], options.peak)
+    radius = options.spread * side
+    gate = smoothstep(*options.gate, np.maximum(beyond, shifted))
+    uncovered = smoothstep(*options.uncovered, np.maximum(beyond, options.shift * shifted))
+    gate, uncovered = (_spread(share, radius) * movable for share in (gate, uncovered))
+    flow = limit_folding(found.flow[area] * movable[..., None], side, options.flow.least_area)
+    warped = warp(render, flow)
+    full = [np.zeros((side, side, *part.shape[2:]), np.float32) for part in (flow, gate, warped)]
+    whole = Transfer(
+        flow=full[0], gate=full[1], uncovered=full[1].copy(), colour=full[2], warped=full[2].copy()
+    )
+    whole.flow[area], whole.gate[area], whole.uncovered[area] = flow, gate, uncovered
+    whole.colour[area], whole.warped[area] = edited - warped, warped
+    return whole
 
 
-def _feather(allowed: Mask, width: float) -> Array:
+def feather(allowed: Mask, width: float) -> Array:
     """[S, S] weight: exactly 0 outside and near the border of `allowed`, 1 from `width` inside.
 
     The two pixels at the border stay 0 so that no interpolation can carry weight across it.
@@ -120,14 +148,26 @@ def _feather(allowed: Mask, width: float) -> Array:
     return smoothstep(2.5, 2.5 + width, np.asarray(depth, np.float32))
 
 
-def _without_drift(edited: Array, explained: Array) -> Array:
-    """Undo a slight change of light or tint over the whole crop, per channel: gain and offset.
+def _surroundings(weight: Array, margin: float) -> tuple[slice, slice]:
+    """Rows and columns of all that may change, and of a margin around."""
+    spans: list[slice] = []
+    for axis in (1, 0):
+        there = np.flatnonzero(weight.any(axis=axis))
+        low, high = (int(there[0]), int(there[-1]) + 1) if len(there) else (0, 1)
+        reach = math.ceil(margin)
+        spans.append(slice(max(low - reach, 0), min(high + reach, weight.shape[1 - axis])))
+    return spans[0], spans[1]
 
-    Fitted by least squares, repeated without the quarter that fits worst: the edit itself.
+
+def _without_drift(edited: Array, explained: Array, area: tuple[slice, slice]) -> Array:
+    """The area of an edit without a slight change of light or tint: gain and offset per channel.
+
+    Fitted by least squares to every other pixel of the whole crop, repeated without the quarter
+    that fits worst: the edit itself.
     """
-    corrected = edited.copy()
+    corrected = np.empty_like(edited[area])
     for channel in range(3):
-        x, y = edited[..., channel].ravel(), explained[..., channel].ravel()
+        x, y = (picture[::2, ::2, channel].ravel() for picture in (edited, explained))
         kept = np.ones(x.shape, np.bool_)
         gain, offset = 1.0, 0.0
         for _ in range(3):
@@ -137,17 +177,31 @@ def _without_drift(edited: Array, explained: Array) -> Array:
             offset = float(y[kept].mean() - gain * x[kept].mean())
             miss = np.abs(gain * x + offset - y)
             kept = miss <= np.quantile(miss, 0.75)
-        corrected[..., channel] = gain * edited[..., channel] + offset
+        corrected[..., channel] = gain * edited[area][..., channel] + offset
     return corrected
 
 
-def _unexplained(edited: Array, explained: Array, jitter: float) -> Array:
-    """[S, S]: by how much `edited` leaves the range of colours that `explained` shows nearby."""
+def _beyond(edited: Array, explained: Array, jitter: float) -> Array:
+    """[H, W]: by how much `edited` leaves the range of colours that `explained` shows nearby."""
     disc = _disc(jitter)
     above = edited - cv2.dilate(explained, disc)
     below = cv2.erode(explained, disc) - edited
-    beyond = np.maximum(np.maximum(above, below), 0)
-    return blur(np.sqrt((beyond**2).mean(axis=2)), max(jitter / 2, 0.8))
+    return blur(_length(np.maximum(np.maximum(above, below), 0)), max(jitter / 2, 0.8))
+
+
+def _around_peaks(height: Array, foot: float, peak: tuple[float, float]) -> Array:
+    """Keep the patches of a map above `foot` that are somewhere as high as `peak`, softly."""
+    _, found = cv2.connectedComponents((height > foot).astype(np.uint8))
+    labels = np.asarray(found, np.intp)
+    highest = np.zeros(int(labels.max()) + 1, np.float32)
+    np.maximum.at(highest, labels.ravel(), height.ravel())
+    highest[0] = 0
+    return height * smoothstep(*peak, highest)[labels]
+
+
+def _length(colours: Array) -> Array:
+    """Root mean square over the channels."""
+    return np.sqrt((colours**2).mean(axis=2))
 
 
 def _spread(evidence: Array, radius: float) -> Array:

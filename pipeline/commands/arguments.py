@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from editing.presets import parse_preset
-from pipeline.errors import FaceError, OutputError
+from pipeline.engines import OPTIONS, Option, OptionValue
+from pipeline.errors import FaceError, OutputError, RequestError
 from pipeline.faces import find_faces
 from pipeline.models import choose_device
 from pipeline.photo import check_folder, check_output, read_photo
 from pipeline.request import EditRequest, Point
 from pipeline.requestfile import read_mask, read_request
-from pipeline.subject import choose_face
+from pipeline.subject import Square, choose_face
 
 
 def parse_drag(text: str) -> tuple[Point, Point]:
@@ -28,6 +29,24 @@ def parse_drag(text: str) -> tuple[Point, Point]:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def parse_square(text: str) -> Square:
+    """Read `X,Y,SIZE`; anything else is wrong usage."""
+    try:
+        x, y, size = map(float, text.split(","))
+    except ValueError:
+        message = f"{text!r} is not X,Y,SIZE, such as 120,80,512"
+        raise argparse.ArgumentTypeError(message) from None
+    return x, y, size
+
+
+def parse_option(option: Option, text: str) -> OptionValue:
+    """Read an engine's option; anything else is wrong usage."""
+    try:
+        return option.read(text)
+    except RequestError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def parse_request(args: argparse.Namespace) -> EditRequest:
     """Collect the edit from its flags and its file."""
     start = read_request(args.spec) if args.spec is not None else EditRequest()
@@ -39,6 +58,8 @@ def parse_request(args: argparse.Namespace) -> EditRequest:
         presets=(*start.presets, *(parse_preset(text) for text in args.preset)),
         expression=_read_expression(args) if args.expression_from else start.expression,
         region=args.region or start.region,
+        engine=args.engine or start.engine,
+        options={**start.options, **_given_options(args)},
     )
 
 
@@ -82,6 +103,11 @@ def _check_frames_folder(path: Path, *, overwrite: bool) -> None:
         raise OutputError(
             f"the folder {path} is not empty: choose another, or allow it with --overwrite"
         )
+
+
+def _given_options(args: argparse.Namespace) -> dict[str, OptionValue]:
+    given = {option.name: getattr(args, option.name) for option in OPTIONS}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _read_expression(args: argparse.Namespace) -> np.ndarray:

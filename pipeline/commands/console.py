@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pipeline.edit import Watch
 from pipeline.models import Models, load_models
 from pipeline.photo import Photo, save_photo
 from pipeline.session import Json
+from weights.fetch import Progress
 from weights.perceptual import TRUNK_VARIABLE
+from weights.store import generator_info
 
 Step = TypeVar("Step")
 
@@ -20,11 +22,20 @@ EPILOG = (
 )
 
 
+class Download(Protocol):
+    """Drains a download, and may draw how many bytes have come."""
+
+    def __call__(self, progress: Iterable[Progress], /, *, stage: str) -> None:
+        """Drain `progress` of what `stage` names."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Console:
-    """How a command shows that it is alive: progress of its stages, and remarks."""
+    """How a command shows that it is alive: progress of its stages, downloads, and remarks."""
 
     watch: Watch
+    download: Download
     say: Callable[[str], None]
 
 
@@ -63,7 +74,12 @@ def load(args: argparse.Namespace) -> Models:
 
 
 def announcing(console: Console, models: Models) -> Watch:
-    """The console's watch, which says before the first inversion that a substitute is used."""
+    """The console's watch, which says before the first inversion that a substitute is used.
+
+    What the user should know of the generator is said at once.
+    """
+    for note in generator_info(models.generator_name).notes:
+        console.say(note)
     pending = models.perceptual.name == "builtin"
 
     def watch(steps: Iterable[Step], /, *, stage: str, total: int) -> Iterable[Step]:
@@ -72,7 +88,7 @@ def announcing(console: Console, models: Models) -> Watch:
             pending = False
             console.say(
                 "LPIPS has no trunk on this machine, so the built-in perceptual distance is used "
-                f"({TRUNK_VARIABLE} can name the trunk's file)"
+                f"(photodrag weights fetch lpips-alex, or {TRUNK_VARIABLE} names the trunk's file)"
             )
         return console.watch(steps, stage=stage, total=total)
 

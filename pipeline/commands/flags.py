@@ -1,14 +1,18 @@
 """Flags that several commands share."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
+from editing.engine import ENGINES
 from editing.presets import PRESETS
 from editing.regions import REGIONS
 from inversion.invert import QUALITIES
-from pipeline.commands.arguments import parse_drag
+from pipeline.commands.arguments import parse_drag, parse_option, parse_square
+from pipeline.engines import DEFAULT_ENGINE, OPTIONS
 from pipeline.faces import FINDERS
 from pipeline.models import DEVICES
+from weights.cache import CACHE_VARIABLE
 from weights.store import DEFAULT_GENERATOR
 
 
@@ -35,11 +39,20 @@ def add_session(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--session", type=Path, metavar="DIR", required=True, help="its folder")
 
 
-def add_face(sub: argparse.ArgumentParser) -> None:
-    """Add the choice of a face."""
+def add_face(sub: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the choice of a face; `several`: a list, for the flag may be repeated."""
+    action, more = ("append", "; may be repeated with presets") if several else ("store", "")
     sub.add_argument(
-        "--face", type=int, metavar="N",
-        help="its number; default the one the drags lie on, or the largest",
+        "--face", type=int, metavar="N", action=action,
+        help=f"its number; default the one the drags lie on, or the largest{more}",
+    )  # fmt: skip
+
+
+def add_crop(sub: argparse.ArgumentParser) -> None:
+    """Add the choice of a square."""
+    sub.add_argument(
+        "--crop", metavar="X,Y,SIZE", type=parse_square,
+        help="corner and side of a square to edit instead of a face",
     )  # fmt: skip
 
 
@@ -70,6 +83,22 @@ def add_request(sub: argparse.ArgumentParser) -> None:
     )
 
 
+def add_engine(sub: argparse.ArgumentParser) -> None:
+    """Add the engine and the options that all of them have."""
+    how = sub.add_argument_group("how to drag; defaults are the engine's own")
+    how.add_argument(
+        "--engine", choices=tuple(ENGINES),
+        help=f"default {DEFAULT_ENGINE}; reference is DragGAN's code, paper what its paper writes",
+    )  # fmt: skip
+    for option in OPTIONS:
+        unit = f", in {option.unit}" if option.unit else ""
+        how.add_argument(
+            option.flag, dest=option.name, type=partial(parse_option, option),
+            metavar="|".join(option.choices) or ("N,N" if option.many else "N"),
+            help=f"{option.help}{unit}",
+        )  # fmt: skip
+
+
 def add_networks(sub: argparse.ArgumentParser) -> None:
     """Add the generator, and where the networks work."""
     sub.add_argument(
@@ -82,6 +111,16 @@ def add_place(sub: argparse.ArgumentParser) -> None:
     """Add the device and the face finder."""
     sub.add_argument("--device", choices=DEVICES, default="auto", help="default %(default)s")
     sub.add_argument("--finder", choices=FINDERS, default="auto", help="default %(default)s")
+    add_cache(sub)
+
+
+def add_cache(sub: argparse.ArgumentParser) -> None:
+    """Add the folder of fetched and imported networks."""
+    sub.add_argument(
+        "--cache", type=Path, metavar="DIR",
+        help=f"folder of fetched and imported networks; default ${CACHE_VARIABLE}, or the "
+        "platform's folder for caches",
+    )  # fmt: skip
 
 
 def add_effort(sub: argparse.ArgumentParser, *, of_session: bool = False) -> None:

@@ -11,13 +11,16 @@ from pipeline.commands import flags
 from pipeline.commands.arguments import check_outputs, parse_request
 from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save
 from pipeline.edit import SessionPlace, check_request, edit_photo
+from pipeline.errors import RequestError
 from pipeline.faces import Face, find_faces
 from pipeline.frames import compose_frames, save_frames
 from pipeline.models import choose_device
 from pipeline.photo import Photo, check_output, read_photo
 from pipeline.report import describe_edit, list_faces
-from pipeline.session import write_atomically, write_json
+from pipeline.request import EditRequest
+from pipeline.session import Json, write_atomically, write_json
 from pipeline.subject import describe_faces
+from pipeline.together import edit_faces
 
 
 def add_commands(adding: Adding) -> None:
@@ -28,11 +31,13 @@ def add_commands(adding: Adding) -> None:
     flags.add_overwrite(sub)
     flags.add_place(sub)
 
-    sub = adding.command("edit", edit, "edit one face of a photo")
+    sub = adding.command("edit", edit, "edit one face or square of a photo")
     flags.add_photo(sub)
     flags.add_output(sub)
-    flags.add_face(sub)
+    flags.add_face(sub, several=True)
+    flags.add_crop(sub)
     flags.add_request(sub)
+    flags.add_engine(sub)
     flags.add_networks(sub)
     flags.add_effort(sub)
     sub.add_argument(
@@ -67,20 +72,26 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
     check_outputs(args)
     request = parse_request(args)
     check_request(photo, request)
+    for remark in request.remarks:
+        console.say(remark)
+    if len(args.face or ()) > 1:
+        return _edit_several(photo, request, args, console)
     models = load(args)
     done = edit_photo(
         photo,
         request,
         models=models,
-        face=args.face,
+        face=args.face[0] if args.face else None,
+        square=args.crop,
         quality=args.quality,
         seed=args.seed,
-        session=SessionPlace(folder=args.session, photo=args.photo) if args.session else None,
+        session=_place(args),
         watch=announcing(console, models),
     )
-    if args.face is None and len(done.faces) > 1:
+    if args.face is None and len(done.selection.faces) > 1:
         console.say(
-            f"edited face {done.face.index} of {describe_faces(done.faces)}; --face chooses another"
+            f"edited {done.selection.name} of {describe_faces(done.selection.faces)}; "
+            "--face chooses another"
         )
     notes = save(done.photo, args, console, changed=done.changed_pixels)
     if args.frames is not None:
@@ -91,11 +102,48 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
     if done.edited is None:
         return Outcome(text=f"{args.output}: the edit moves nothing; same pixels", record=report)
     text = (
-        f"{args.output}: face {done.face.index}, {done.changed_pixels} pixels changed, "
+        f"{args.output}: {done.selection.name}, {done.changed_pixels} pixels changed, "
         f"drag {done.edited.result.stopped} after {done.edited.result.steps} steps, "
         f"{done.seconds:.0f} s"
     )
     return Outcome(text=text, record=report)
+
+
+def _edit_several(
+    photo: Photo, request: EditRequest, args: argparse.Namespace, console: Console
+) -> Outcome:
+    """Edit several faces alike; the report holds one of the usual kind for each."""
+    if args.crop is not None or args.frames is not None:
+        raise RequestError("several faces are edited at once: leave out --crop and --frames")
+    models = load(args)
+    done = edit_faces(
+        photo,
+        request,
+        models=models,
+        faces=args.face,
+        quality=args.quality,
+        seed=args.seed,
+        session=_place(args),
+        watch=announcing(console, models),
+    )
+    changed = sum(each.changed_pixels for each in done)
+    notes = save(done[-1].photo, args, console, changed=changed)
+    report: Json = {
+        "request": request.to_json(),
+        "edits": [
+            describe_edit(each, models, quality=args.quality, seed=args.seed, notes=notes)
+            for each in done
+        ],
+    }
+    if args.report is not None:
+        write_atomically(args.report, lambda path: write_json(path, report))
+    names = ", ".join(each.selection.name for each in done)
+    text = f"{args.output}: {names}, {changed} pixels changed, {done[-1].seconds:.0f} s"
+    return Outcome(text=text, record=report)
+
+
+def _place(args: argparse.Namespace) -> SessionPlace | None:
+    return SessionPlace(folder=args.session, photo=args.photo) if args.session else None
 
 
 def draw_faces(photo: Photo, found: list[Face]) -> Image.Image:

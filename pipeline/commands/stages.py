@@ -3,37 +3,55 @@
 import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 from pipeline.commands import flags
 from pipeline.commands.arguments import parse_request
 from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save
 from pipeline.composite import composite as carry_over
-from pipeline.edit import SessionPlace, check_request, drag_face, invert_face, open_for, restrict
-from pipeline.errors import SessionError
+from pipeline.edit import SessionPlace, check_request, drag_face, invert_face, open_for
+from pipeline.engines import engine_for
+from pipeline.errors import RequestError, SessionError
 from pipeline.models import Models
 from pipeline.photo import Photo, check_output, read_photo
-from pipeline.session import Session, open_session
-from pipeline.stored import keep_edit, recall_crop, recall_edit, recall_inversion
-from pipeline.subject import choose_face, cut_face, detect
+from pipeline.request import Point
+from pipeline.sequence import move_face, of_the_whole, start_from, union_of_masks
+from pipeline.session import Json, Session, open_session
+from pipeline.stored import keep_edit, recall_edit, recall_inversion, recall_selection
+from pipeline.subject import cut, select
+from pipeline.together import invert_photos
 
 
 def add_commands(adding: Adding) -> None:
     """Describe the commands and their flags."""
-    sub = adding.command("align", align, "stage 1: find and cut out a face, in a session")
+    sub = adding.command("align", align, "stage 1: find and cut out a face or square, in a session")
     flags.add_photo(sub)
     flags.add_session(sub)
     flags.add_face(sub)
+    flags.add_crop(sub)
     flags.add_networks(sub)
     flags.add_effort(sub)
 
-    sub = adding.command("invert", invert, "stage 2: invert the session's face")
+    sub = adding.command("invert", invert, "stage 2: invert the session's crop")
+    sub.add_argument(
+        "photos", nargs="*", type=Path, metavar="PHOTO",
+        help="with --together: photos of one person, each of which gets a session in the folder",
+    )  # fmt: skip
     flags.add_session(sub)
+    sub.add_argument(
+        "--together", action="store_true", help="tune one generator to all of the photos"
+    )
     flags.add_effort(sub, of_session=True)
-    flags.add_place(sub)
+    flags.add_networks(sub)
 
     sub = adding.command("drag", drag, "stage 3: edit the session's inversion")
     flags.add_session(sub)
+    sub.add_argument(
+        "--from", dest="parent", type=int, default=0, metavar="N",
+        help="go on from edit N, on its picture; default 0, the photo as it was",
+    )  # fmt: skip
     flags.add_request(sub)
+    flags.add_engine(sub)
     flags.add_place(sub)
 
     sub = adding.command("composite", composite, "stage 4: carry an edit over to the photo")
@@ -42,27 +60,32 @@ def add_commands(adding: Adding) -> None:
     sub.add_argument("--edit", type=int, metavar="N", help="number of the edit; default the latest")
     flags.add_place(sub)
 
+    sub = adding.command("edits", edits, "list the edits of a session")
+    flags.add_session(sub)
+
 
 def align(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG001
     """Find, align and keep a face."""
     photo, models = read_photo(args.photo), load(args)
-    found = detect(photo, models)
-    face = choose_face(found, args.face)
-    crop = cut_face(photo, face, models.generator.config.resolution)
+    selection = select(photo, models, face=args.face, square=args.crop)
+    crop = cut(photo, selection)
     place = SessionPlace(folder=args.session, photo=args.photo)
-    open_for(place, photo, found, face, crop, models, args.quality, args.seed)
-    text = f"{args.session}: face {face.index} of {len(found)}, {crop.alignment.size:.0f} px wide"
-    return Outcome(text=text, record={"face": face.index, "alignment": asdict(crop.alignment)})
+    open_for(place, photo, selection, crop, models, args.quality, args.seed)
+    of = f" of {len(selection.faces)}" if selection.faces else ""
+    text = f"{args.session}: {selection.name}{of}, {crop.alignment.size:.0f} px wide"
+    face = None if selection.face is None else selection.face.index
+    return Outcome(text=text, record={"face": face, "alignment": asdict(crop.alignment)})
 
 
 def invert(args: argparse.Namespace, console: Console) -> Outcome:
     """Invert the session's face, unless that was done with the same settings."""
+    if args.photos or args.together:
+        return _invert_together(args, console)
     session, photo, models = _reopen(args)
     given = {"quality": args.quality, "seed": args.seed}
     settings = replace(session.settings, **{k: v for k, v in given.items() if v is not None})
     session = session.with_settings(settings)
-    face, alignment = recall_crop(session)
-    crop = cut_face(photo, face, alignment.resolution)
+    crop = cut(photo, recall_selection(session))
     inversion, done = invert_face(
         crop, models, settings.quality, settings.seed, session, announcing(console, models)
     )
@@ -74,52 +97,110 @@ def invert(args: argparse.Namespace, console: Console) -> Outcome:
     return Outcome(text=text, record={**report.to_json(), "reused": not done})
 
 
+def _invert_together(args: argparse.Namespace, console: Console) -> Outcome:
+    """Invert photos of one person with one generator."""
+    if not args.together or len(args.photos) < 2:
+        raise RequestError(
+            "several photos of one person are inverted with --together; for one photo, "
+            f"begin with photodrag align PHOTO --session {args.session}"
+        )
+    models = load(args)
+    quality, seed = args.quality or "balanced", args.seed or 0
+    watch = announcing(console, models)
+    done = invert_photos(args.photos, args.session, models, quality, seed, watch)
+    rows: list[Json] = []
+    lines: list[str] = []
+    for session, inversion in zip(done.sessions, done.inversions, strict=True):
+        report = inversion.report
+        lines.append(
+            f"{session.folder}: {report.psnr:.1f} dB, {report.perceptual_name} "
+            f"{report.perceptual:.3f}{' (done before)' if done.found else ''}"
+        )
+        record = report.to_json()
+        rows.append({"session": str(session.folder), **record, "reused": done.found})
+    return Outcome(text="\n".join(lines), record={"inversions": rows})
+
+
 def drag(args: argparse.Namespace, console: Console) -> Outcome:
     """Edit the session's inversion and keep the edit."""
     session, photo, models = _reopen(args)
     request = parse_request(args)
     check_request(photo, request)
-    face, alignment = recall_crop(session)
-    spec = request.to_spec(face, alignment)
-    inversion = recall_inversion(session, models.generator)
+    for remark in request.remarks:
+        console.say(remark)
+    selection = recall_selection(session)
+    inversion = recall_inversion(session, models)
     if inversion is None:
         raise SessionError(
             f"{args.session} has no inversion: run photodrag invert --session {args.session} first"
         )
-    result, _ = drag_face(inversion, spec, console.watch)
-    number = max(keep_edit(session, request, spec, result).edits)
+    engine = engine_for(request.engine, request.options, request.presets, models.directions)
+    if args.parent == 0:
+        spec = request.to_spec(selection.face, selection.alignment)
+        result, _ = drag_face(inversion, spec, engine, console.watch)
+    else:
+        before = recall_edit(session, args.parent)
+        spec = request.to_spec(move_face(selection, before), selection.alignment)
+        start = start_from(before)
+        result, _ = drag_face(inversion, spec, engine, console.watch, start=start)
+        spec = of_the_whole(spec, before, inversion)
+        request = replace(request, mask=union_of_masks(request.mask, before.mask))
+    number = max(keep_edit(session, request, spec, result, parent=args.parent).edits)
     text = f"{args.session}: edit {number}, {result.stopped} after {result.steps} steps"
-    return Outcome(text=text, record={"edit": number, "stopped": result.stopped})
+    record: Json = {"edit": number, "parent": args.parent, "stopped": result.stopped}
+    return Outcome(text=text, record=record)
+
+
+def edits(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG001
+    """List the edits of a session, each with the one that it goes on from."""
+    session = open_session(args.session)
+    known = [recall_edit(session, number) for number in session.edits]
+    lines = [
+        f"{edit.number}: from {edit.parent}, {edit.stopped}; {_summary(edit.request)}"
+        for edit in known
+    ]
+    rows = [
+        {"edit": e.number, "parent": e.parent, "stopped": e.stopped, "request": e.request}
+        for e in known
+    ]
+    return Outcome(text="\n".join(lines) or "no edit yet", record={"edits": rows})
 
 
 def composite(args: argparse.Namespace, console: Console) -> Outcome:
     """Carry an edit of the session over to its photo."""
     session, photo, models = _reopen(args)
     check_output(args.output, source=session.photo, overwrite=args.overwrite)
-    stored, inversion = recall_edit(session, args.edit), recall_inversion(session, models.generator)
+    stored, inversion = recall_edit(session, args.edit), recall_inversion(session, models)
     if inversion is None:
         raise SessionError(
             f"{args.session} has lost its inversion: run photodrag invert --session {args.session}"
         )
-    _, alignment = recall_crop(session)
+    alignment = recall_selection(session).alignment
     latents = stored.latents.to(models.device)
-    composed = restrict(
+    composed = carry_over(
         photo,
-        carry_over(
-            photo,
-            alignment,
-            inversion.render(),
-            inversion.render(latents),
-            stored.spec.mask,
-            handles=stored.spec.handles,
-            finals=stored.points,
-        ),
-        stored.mask,
+        alignment,
+        inversion.render(),
+        inversion.render(latents),
+        stored.spec.mask,
+        painted=stored.mask,
+        handles=stored.spec.handles,
+        finals=stored.points,
     )
     changed = composed.report.changed_pixels
     save(composed.photo, args, console, changed=changed)
     text = f"{args.output}: edit {stored.number}, {changed} pixels changed"
     return Outcome(text=text, record={"edit": stored.number, **asdict(composed.report)})
+
+
+def _summary(request: Json) -> str:
+    """What was asked for, in half a line."""
+    handles = cast("list[Point]", request.get("handles", []))
+    presets = cast("dict[str, float]", request.get("presets", {}))
+    parts = [f"{len(handles)} points"] if handles else []
+    parts += [f"{name} {strength:g}" for name, strength in presets.items()]
+    parts += ["an expression"] if "expression" in request else []
+    return ", ".join(parts)
 
 
 def _reopen(args: argparse.Namespace) -> tuple[Session, Photo, Models]:

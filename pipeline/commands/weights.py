@@ -7,6 +7,7 @@ from typing import get_args
 
 from pipeline.commands import flags
 from pipeline.commands.console import Adding, Console, Outcome
+from pipeline.commands.encoder import add_train_encoder
 from pipeline.commands.training import add_train
 from pipeline.session import Json
 from weights.acquire import fetch_weights, fetchable, import_weights
@@ -52,6 +53,7 @@ def add_commands(adding: Adding) -> None:
     sub.add_argument("name", metavar="NAME", help="its name")
     flags.add_cache(sub)
     add_train(group)
+    add_train_encoder(group)
 
 
 def weights_list(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG001

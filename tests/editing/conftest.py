@@ -58,4 +58,4 @@ def subject(tiny_generator: Generator) -> Inversion:
         losses=(),
     )
     pivot = Pivot(latents, tiny_generator.noise_maps())
-    return Inversion(tiny_generator, pivot, report, "", frozenset())
+    return Inversion(tiny_generator, pivot, report, "", {})

@@ -12,8 +12,10 @@ from torch import Tensor
 from editing.drag import DragEngine
 from editing.engine import finish_edit, run_edit
 from editing.errors import EditingError, OptionError
+from editing.features import sample_features
+from editing.options import DragOptions
 from editing.spec import DragSpec
-from editing.tracking import sample_features
+from editing.steps import EditStart
 from inversion.types import Inversion
 
 # 32 px are 1/16 of 512: lengths of the paper would be a fraction of the tiny features' cells.
@@ -22,7 +24,7 @@ ENGINE = DragEngine(
     radius=24.0,
     tracking_radius=48.0,
     step_length=8.0,
-    learning_rate=1e-2,
+    learning_rate=1.0,
     reach=6.0,
     max_steps=100,
     patience=40,
@@ -166,6 +168,68 @@ def test_mask_and_anchor_hold_what_they_name(subject: Inversion) -> None:
     assert change(held.image) < change(free.image)
 
 
+def test_a_mask_of_ones_is_no_mask(subject: Inversion) -> None:
+    everything = torch.ones(1, 1, 32, 32)
+    free = run_edit(ENGINE, subject, drag((12.0, 14.0), (15.0, 14.0)))
+    masked = run_edit(ENGINE, subject, drag((12.0, 14.0), (15.0, 14.0), everything))
+    torch.testing.assert_close(masked.latents, free.latents)
+
+
+def test_goes_on_from_an_edit(subject: Inversion) -> None:
+    first = drag((12.0, 14.0), (15.0, 14.0))
+    edited = run_edit(ENGINE, subject, first)
+    start = edited.as_start(first)
+    second = drag((20.0, 20.0), (20.0, 17.0))
+    steps = list(ENGINE.steps(subject, second, start))
+    assert torch.equal(steps[0].latents, edited.latents)
+    assert steps[-1].stopped == "reached"
+    assert torch.equal(steps[-1].latents[:, 7:], edited.latents[:, 7:])
+
+
+def test_what_is_fixed_is_held_as_the_original_was(subject: Inversion) -> None:
+    """The first edit spilt over its mask; the second one pulls the spill back, not the edit."""
+    mask, elsewhere = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    mask[..., 8:22, 6:24] = 1
+    elsewhere[..., 24:30, 24:30] = 1
+    first = drag((12.0, 14.0), (15.0, 14.0), mask)
+    edited = run_edit(replace(ENGINE, mask_weight=0.0), subject, first)
+    second = drag((27.0, 27.0), (27.0, 28.5), elsewhere)
+    engine = replace(ENGINE, mask_weight=200.0, reach=1e-3, max_steps=10)
+
+    def after(touched: Tensor | None) -> Tensor:
+        start = EditStart(latents=edited.latents, touched=touched)
+        return subject.render(list(engine.steps(subject, second, start))[-1].latents)
+
+    kept, pulled_back = after(edited.as_start(first).touched), after(None)
+    original, outside = subject.render(), (1 - mask) * (1 - elsewhere)
+    assert ((kept - original).abs() * outside).sum() < (
+        (edited.image - original).abs() * outside
+    ).sum()
+    assert ((kept - edited.image).abs() * mask).sum() < (
+        (pulled_back - edited.image).abs() * mask
+    ).sum()
+
+
+def test_edits_add_up_what_they_touched(subject: Inversion) -> None:
+    one, other = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    one[..., :16, :] = 1
+    other[..., :, :16] = 1
+    spec = drag((12.0, 14.0), (12.1, 14.0), one)
+    result = run_edit(ENGINE, subject, spec)
+    start = result.as_start(spec)
+    assert start.touched is not None and torch.equal(start.touched, one)
+    both = result.as_start(replace(spec, mask=other), start).touched
+    assert both is not None and torch.equal(both, torch.maximum(one, other))
+    free = result.as_start(replace(spec, mask=None), start).touched
+    assert free is not None and bool((free == 1).all())
+
+
+def test_other_latents_are_no_start(subject: Inversion) -> None:
+    start = EditStart(latents=subject.pivot.latents[:, :3])
+    with pytest.raises(OptionError, match="goes on from latents \\[1, 8, 32\\], not"):
+        run_edit(ENGINE, subject, drag((12.0, 14.0), (15.0, 14.0)), start=start)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -178,7 +242,7 @@ def test_mask_and_anchor_hold_what_they_name(subject: Inversion) -> None:
         ({"radius": -1.0}, "radius must be a positive number"),
         ({"mask_weight": -1.0}, "mask weight must be zero or positive"),
         ({"reach": 0.0}, "reach must be a positive number"),
-        ({"max_steps": 0}, "max steps and patience must be at least 1"),
+        ({"max_steps": 0}, "max steps must be at least 1, not 0"),
     ],
 )
 def test_impossible_options(options: dict[str, Any], message: str, subject: Inversion) -> None:
@@ -200,5 +264,6 @@ def test_interrupted_edit_is_no_result(subject: Inversion) -> None:
 
 
 def test_every_option_explains_itself() -> None:
+    explained = {option.name for option in fields(DragOptions) if option.metadata["help"]}
     for option in fields(DragEngine):
-        assert option.metadata["help"]
+        assert option.name in explained or option.metadata["help"]

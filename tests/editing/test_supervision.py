@@ -7,22 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from editing.supervision import block_features, mask_loss, motion_supervision, patch_offsets
-from editing.tracking import disc_offsets, sample_features
-from inversion.types import Inversion
+from editing.features import Features, sample_features
+from editing.supervision import mask_loss, motion_supervision, patch_offsets, patch_radii
+from editing.tracking import disc_offsets
+
+
+def features_of(*maps: Tensor, resolution: int = 16) -> Features:
+    return Features(maps, resolution, lambda: torch.zeros(1, 3, resolution, resolution))
 
 
 def supervise(features: Tensor, target: Tensor) -> Tensor:
     points = torch.tensor([[7.3, 8.1]], dtype=features.dtype)
     patch = disc_offsets(2.0, 0.7).to(features.dtype)[None]
     return motion_supervision(
-        features,
+        features_of(features),
         sample_features(features.detach(), points[:, None] + patch, 16),
         points,
         target.to(features.dtype),
         patch=patch,
         step_length=1.0,
-        resolution=16,
     )
 
 
@@ -47,13 +50,12 @@ def test_motion_supervision_pulls_the_patch_one_step_along() -> None:
 
     def moved(changed: Tensor) -> Tensor:
         return motion_supervision(
-            changed,
+            features_of(changed),
             templates,
             points,
             points + 5 * away,
             patch=patch,
             step_length=1.0,
-            resolution=16,
         )
 
     one, other = features.clone().requires_grad_(), features.clone().requires_grad_()
@@ -67,20 +69,23 @@ def test_mask_loss_sees_only_what_is_fixed() -> None:
     first = torch.zeros(1, 3, 8, 8)
     changed = first.clone()
     changed[..., :4] = 2.0
-    fixed = torch.zeros(1, 1, 8, 8)
-    assert mask_loss(changed, first, fixed) == 0
-    fixed[..., 4:] = 1
-    assert mask_loss(changed, first, fixed) == 0
-    assert mask_loss(changed, first, 1 - fixed) == 2.0
+    fixed = torch.zeros(1, 1, 16, 16)
+    now, before = (
+        features_of(changed, changed[..., ::2, ::2]),
+        features_of(first, first[..., ::2, ::2]),
+    )
+    assert mask_loss(now, before, fixed) == 0
+    fixed[..., 8:] = 1
+    assert mask_loss(now, before, fixed) == 0
+    assert mask_loss(now, before, 1 - fixed) == 2.0
 
 
 def test_patches_end_before_a_handle_that_goes_another_way() -> None:
     handles = torch.tensor([[10.0, 10.0], [10.0, 13.0], [12.0, 10.0], [30.0, 30.0]])
     away = torch.tensor([[0.0, -1.0], [0.0, 1.0], [0.0, -2.0], [0.0, 0.0]])
-    patch = patch_offsets(handles, handles + away, largest=4.0, least=0.5)
-    reach = patch.norm(dim=2).amax(dim=1)
-    assert reach[0] < 0.75  # a quarter of the way to the second; the third goes along
-    assert 3.0 < reach[3] < 4.0
+    radii = patch_radii(handles, handles + away, largest=4.0, least=0.5)
+    assert radii[0] == 0.75  # a quarter of the way to the second; the third goes along
+    assert radii[3] == 4.0
 
 
 @settings(max_examples=25, deadline=None)
@@ -89,19 +94,16 @@ def test_patches_keep_within_their_bounds(seed: int, count: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     handles = torch.rand(count, 2, generator=generator) * 20
     targets = handles + torch.randn(count, 2, generator=generator)
-    patch = patch_offsets(handles, targets, largest=4.0, least=1.0)
+    radii = patch_radii(handles, targets, largest=4.0, least=1.0)
+    assert radii.shape == (count,)
+    assert ((radii >= 1) & (radii <= 4)).all()
+    patch = patch_offsets(radii)
     assert patch.shape[0] == count
-    assert (patch.norm(dim=2) < 4).all()
-    assert (patch.norm(dim=2).amax(dim=1) >= 0.8).all()
+    assert (patch.norm(dim=2) < radii[:, None]).all()
 
 
-def test_blocks_weigh_the_same(subject: Inversion) -> None:
-    latents = subject.pivot.latents
-    both = block_features(subject, latents, (8, 16))
-    coarse, fine = (block_features(subject, latents, (block,)) for block in (8, 16))
-    assert both.shape == (1, coarse.shape[1] + fine.shape[1], 16, 16)
-    share = both.shape[1] / 2
-    torch.testing.assert_close(both[:, coarse.shape[1] :], fine * share / fine.shape[1])
-    left = both[:, : coarse.shape[1]].mean(dim=(2, 3)) * coarse.shape[1] / share
-    # Bilinear enlargement repeats the border, which shifts a mean a little.
-    assert (left - coarse.mean(dim=(2, 3))).abs().max() < 0.2
+def test_blocks_weigh_the_same() -> None:
+    narrow, wide = torch.ones(1, 2, 4, 4), torch.full((1, 6, 8, 8), 3.0)
+    read = features_of(narrow, wide).at(torch.tensor([[5.0, 5.0]]))
+    assert read.shape == (1, 8)
+    torch.testing.assert_close(read.mean(), torch.tensor(2.0))

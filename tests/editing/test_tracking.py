@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from editing.tracking import disc_offsets, sample_features, square_offsets, track_points
+from editing.features import Features, sample_features
+from editing.tracking import PatchTemplates, disc_offsets, square_offsets, track_patches
 
 SIDE = 64
 
@@ -20,11 +21,14 @@ def smooth_features(seed: int = 0) -> Tensor:
     return F.interpolate(coarse, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
 
 
+def seen(features: Tensor) -> Features:
+    return Features((features,), SIDE, lambda: torch.zeros(1, 3, SIDE, SIDE))
+
+
 def track(features: Tensor, first: Tensor, handles: Tensor, spacing: float) -> Tensor:
-    patch = torch.zeros(len(handles), 1, 2)
-    templates = sample_features(first, handles[:, None] + patch, SIDE)
-    window = square_offsets(6.0, spacing)
-    return track_points(features, templates, handles, window=window, patch=patch, resolution=SIDE)
+    radii = torch.full((len(handles),), 1.5 * spacing)
+    templates = PatchTemplates.read(seen(first), handles, radii, spacing=spacing, reach=6.0)
+    return track_patches(seen(features), templates, handles)
 
 
 def test_sampling_equals_upsampling_at_pixel_centres() -> None:

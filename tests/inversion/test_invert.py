@@ -9,9 +9,17 @@ import torch
 from torch import Tensor
 
 from inversion.errors import InversionError, NotFiniteError
-from inversion.invert import QUALITIES, finish_inversion, invert
-from inversion.types import InversionOptions, InversionStep
+from inversion.invert import (
+    QUALITIES,
+    finish_inversion,
+    finish_inversions,
+    invert,
+    invert_together,
+)
+from inversion.options import InversionOptions
+from inversion.types import InversionStep
 from weights.encoder import Encoder, EncoderConfig
+from weights.perceptual import BuiltinPerceptual
 from weights.stylegan2 import Generator
 
 
@@ -257,3 +265,84 @@ def test_an_inversion_cut_short_has_no_result(tiny_generator: Generator) -> None
     steps = invert(own_picture(tiny_generator), None, tiny_generator, MeanSquare(), SHORT)
     with pytest.raises(InversionError, match="interrupted before its end: run it again"):
         finish_inversion(islice(steps, 3))
+
+
+def test_what_is_hidden_has_no_influence(tiny_generator: Generator) -> None:
+    crop = own_picture(tiny_generator)
+    hidden = torch.zeros(1, 1, 32, 32)
+    hidden[..., 8:20, 4:28] = 1
+    spoiled = torch.where(hidden > 0, torch.full_like(crop, -0.9), crop)
+    options = replace(QUALITIES["balanced"], projection_steps=2, tuning_steps=2)
+    encoder = guess(tiny_generator)
+
+    def inverted(picture: Tensor, mask: Tensor | None) -> Tensor:
+        return finish_inversion(
+            invert(
+                picture, None, tiny_generator, BuiltinPerceptual(), options,
+                encoder=encoder, hidden=mask,
+            )
+        ).render()  # fmt: skip
+
+    torch.manual_seed(7)
+    clean = inverted(crop, hidden)
+    torch.manual_seed(7)
+    assert torch.equal(inverted(spoiled, hidden), clean)
+    torch.manual_seed(7)
+    assert not torch.equal(inverted(spoiled, None), clean)
+
+
+def test_what_is_not_real_has_no_say_with_features_either(tiny_generator: Generator) -> None:
+    """With an encoder and a network of features, mirrored borders steer the start only."""
+    crop = own_picture(tiny_generator)
+    valid = torch.ones(1, 1, 32, 32)
+    valid[..., 20:] = 0
+    hidden = 1 - valid
+    options = replace(QUALITIES["fast"], tuning_steps=2)
+    both = [
+        finish_inversion(
+            invert(
+                torch.where(hidden > 0, torch.full_like(crop, level), crop), valid,
+                tiny_generator, MeanSquare(), options, encoder=guess(tiny_generator),
+                hidden=hidden,
+            )
+        )
+        for level in (-1.0, 1.0)
+    ]  # fmt: skip
+    assert torch.equal(both[0].render(), both[1].render())
+    assert both[0].report.psnr == both[1].report.psnr
+
+
+def test_crops_that_share_a_generator_are_each_drawn(tiny_generator: Generator) -> None:
+    crops = [own_picture(tiny_generator, seed) for seed in (3, 4)]
+    options = replace(SHORT, tuning_steps=20)
+    steps = list(invert_together(crops, [None, None], tiny_generator, MeanSquare(), options))
+    both = steps[-1].inversions
+    assert len(both) == 2
+    assert both[0].generator is both[1].generator
+    assert not torch.equal(both[0].pivot.latents, both[1].pivot.latents)
+    for inversion, crop in zip(both, crops, strict=True):
+        report = inversion.report
+        assert report.perceptual < report.pivot_perceptual < report.start_perceptual
+        measured = (inversion.render().clamp(-1, 1) - crop).square().mean().item()
+        assert measured == pytest.approx(report.perceptual, rel=1e-4)
+    assert next(s.total for s in steps if s.phase == "tune") == 40
+    assert finish_inversions(iter(steps)) == both
+
+
+def test_tuning_leaves_styles_and_noise_alone_where_it_is_told_to(
+    tiny_generator: Generator,
+) -> None:
+    layer = tiny_generator.synthesis.blocks()[2].conv1
+    layer.noise_strength.fill_(0.3)
+    options = replace(QUALITIES["fast"], tuning_steps=2, projection_steps=0)
+    inversion = finish_inversion(
+        invert(
+            own_picture(tiny_generator), None, tiny_generator, MeanSquare(), options,
+            encoder=guess(tiny_generator),
+        )
+    )  # fmt: skip
+    assert inversion.changed
+    assert not any("affine" in name for name in inversion.changed)
+    assert not any(f".b{side}." in name for name in inversion.changed for side in (4, 8))
+    strengths = {name for name in inversion.changed if name.endswith("noise_strength")}
+    assert strengths == {"synthesis.b16.conv1.noise_strength"}

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inversion.errors import NotFiniteError
 from inversion.project import compare, latent_statistics, ramp
 from weights.perceptual import BuiltinPerceptual
 from weights.stylegan2 import Generator
@@ -50,9 +49,3 @@ def test_comparison_ignores_what_is_not_valid() -> None:
     assert torch.equal(torch.stack(first), torch.stack(second))
     wanted = (image - target)[..., :32].square().mean()
     assert first[1].item() == pytest.approx(wanted.item(), rel=1e-5)
-
-
-def test_no_picture_is_an_error() -> None:
-    image = torch.zeros(1, 3, 64, 64)
-    with pytest.raises(NotFiniteError):
-        compare(None, image, torch.ones(1, 1, 64, 64), BuiltinPerceptual())

@@ -6,6 +6,8 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from pipeline.cli import main
 from weights.store import save_generator
@@ -32,6 +34,16 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         generator.mapping.w_avg.copy_(generator.mapping(torch.randn(600, 32)).mean(0).detach())
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_generator(path, generator, what="random, for tests")
+    return path
+
+
+@pytest.fixture(scope="session")
+def cat_file(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same generator, said to draw whole photos."""
+    path = tmp_path_factory.mktemp("weights") / "cat.safetensors"
+    with safe_open(tiny_file, framework="pt") as file:
+        header = {**file.metadata(), "domain": "whole"}
+    save_file(load_file(tiny_file), path, header)
     return path
 
 

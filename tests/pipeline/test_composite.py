@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline import bands
+from pipeline import bands, transfer
 from pipeline import composite as composition
-from pipeline.align import Alignment, crop_face
+from pipeline.align import Alignment, crop_square
 from pipeline.composite import composite
 from pipeline.correspondence import Array, blur, warp
 from pipeline.errors import PipelineError
@@ -55,7 +55,7 @@ def photo_of(path: Path, rgb: Array, kind: str = "RGB") -> Photo:
 
 def rendering(photo: Photo, alignment: Alignment = SQUARE) -> Tensor:
     """The rendering of an inversion that is perfect up to a slight blur."""
-    crop = crop_face(photo.rgb(), alignment).image
+    crop = crop_square(photo.rgb(), alignment).image
     return torch.nn.functional.avg_pool2d(
         torch.nn.functional.pad(crop, (1, 1, 1, 1), "replicate"), 3, 1
     )
@@ -268,3 +268,32 @@ def test_grain_of_a_coarse_blur_is_found_on_a_smaller_picture(radius: float) -> 
     error = np.abs(fast - (picture - blur(picture, radius)))
     inner = slice(round(4 * radius), -round(4 * radius))
     assert error[inner, inner].max() < 0.004
+
+
+def test_a_broad_change_of_colour_is_new_only_with_a_peak() -> None:
+    height = np.zeros((40, 40), np.float32)
+    height[5:12, 5:12], height[25:35, 25:35] = 0.08, 0.08
+    height[30, 30] = 0.3
+    kept = transfer._around_peaks(height, 0.04, (0.15, 0.2))  # pyright: ignore[reportPrivateUsage]
+    assert not kept[:20].any()
+    np.testing.assert_array_equal(kept[20:], height[20:])
+
+
+def test_a_patch_is_all_that_a_composition_changes(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, scene())
+    image = rendering(photo)
+    edited = moved(image, 4, 2, radius=12)
+    painted = np.zeros((photo.height, photo.width), np.bool_)
+    painted[: photo.height // 2] = True
+    composer = composition.begin_composition(photo, SQUARE, image)
+    patch = composer.compose(edited, painted=painted)
+    assert patch is not None
+    done = composition.apply_patch(photo, patch)
+    x0, y0, x1, y1 = patch.window
+    np.testing.assert_array_equal(done.photo.pixels[y0:y1, x0:x1], patch.part.pixels)
+    differs = (done.photo.pixels != photo.pixels).reshape(photo.height, photo.width, -1).any(axis=2)
+    assert differs.any()
+    assert not (differs & ~(done.changed & painted)).any()
+    again = composite(photo, SQUARE, image, edited, painted=painted)
+    np.testing.assert_array_equal(again.photo.pixels, done.photo.pixels)
+    assert composer.compose(image.clone()) is None

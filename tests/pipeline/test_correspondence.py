@@ -96,7 +96,7 @@ def test_limited_flows_never_fold_and_keep_their_zeros(
     random = np.random.default_rng(seed)
     wild = strength * blur(random.standard_normal((48, 48, 2)).astype(np.float32), 2)
     wild[:, :10] = 0
-    limited = limit_folding(wild, least)
+    limited = limit_folding(wild, 48, least)
     assert np.isfinite(limited).all()
     assert area_ratio(limited).min() >= least
     assert not limited[:, :10].any()
@@ -106,7 +106,7 @@ def test_regularisation_fades_to_exactly_zero_away_from_trust() -> None:
     trust = np.zeros((SIDE, SIDE), np.float32)
     trust[60:68, 60:68] = 1
     flow = np.full((SIDE, SIDE, 2), 4, np.float32)
-    smooth = regularise(flow, trust, FlowOptions())
+    smooth = regularise(flow, trust, SIDE, FlowOptions())
     assert abs(smooth[64, 64, 0] - 4) < 0.5
     assert not smooth[:16].any()
     assert not smooth[:, -16:].any()

@@ -15,10 +15,10 @@ SETTINGS = Settings(generator="tiny", generator_sha256="ab", quality="fast", see
 
 
 def begin(
-    folder: Path, *, sha256: str = "aa", face: int = 1, settings: Settings = SETTINGS
+    folder: Path, *, sha256: str = "aa", selected: str = "face 1", settings: Settings = SETTINGS
 ) -> Session:
     return begin_session(
-        folder, photo=Path("p.png"), photo_sha256=sha256, face=face, settings=settings
+        folder, photo=Path("p.png"), photo_sha256=sha256, selected=selected, settings=settings
     )
 
 
@@ -82,7 +82,7 @@ def test_another_photo_is_an_error(tmp_path: Path) -> None:
 def test_another_face_is_an_error(tmp_path: Path) -> None:
     begin(tmp_path)
     with pytest.raises(SessionError, match="session of face 1, not of face 2"):
-        begin(tmp_path, face=2)
+        begin(tmp_path, selected="face 2")
 
 
 def test_other_settings_drop_the_inversion_and_keep_the_alignment(tmp_path: Path) -> None:
@@ -104,11 +104,11 @@ def test_an_unknown_schema_names_both_versions(tmp_path: Path) -> None:
     begin(tmp_path)
     record = json.loads((tmp_path / "session.json").read_text("utf-8"))
     write_json(tmp_path / "session.json", {**record, "schema": 99, "photodrag": "7.1"})
-    with pytest.raises(SessionError, match=r"schema 99 \(written by photodrag 7.1\).*schema 1"):
+    with pytest.raises(SessionError, match=r"schema 99 \(written by photodrag 7.1\).*schema 2"):
         open_session(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 1}', "null", "3"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 2}', "null", "3"])
 def test_a_damaged_record_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "session.json").write_text(text, "utf-8")
     with pytest.raises(SessionError, match="is damaged"):
@@ -133,17 +133,17 @@ def test_no_session(tmp_path: Path) -> None:
 @given(
     quality=st.text(max_size=8),
     seed=st.integers(),
-    face=st.integers(1, 99),
+    selected=st.text(max_size=8),
     report=st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False, allow_infinity=False)),
 )
 def test_the_record_survives_json(
     tmp_path_factory: pytest.TempPathFactory,
     quality: str,
     seed: int,
-    face: int,
+    selected: str,
     report: dict[str, object],
 ) -> None:
     folder = tmp_path_factory.mktemp("session")
     chosen = Settings(generator="g", generator_sha256="h", quality=quality, seed=seed)
-    written = begin(folder, face=face, settings=chosen).keep({}, "invert", report)
+    written = begin(folder, selected=selected, settings=chosen).keep({}, "invert", report)
     assert open_session(folder) == written

@@ -1,0 +1,69 @@
+"""What passes between an engine and its caller: where an edit starts, and its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from editing.spec import DragSpec
+from inversion.types import Inversion
+
+StopReason = Literal["reached", "stalled", "step cap", "stopped", "nothing to do"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EditStart:
+    """Where a further edit of the same inversion starts.
+
+    Attributes:
+        latents: `[1, L, C]` float32, of the picture that the specification's handles lie on.
+        touched: `[1, 1, R, R]` in [0, 1], 1 where earlier edits were free to change the picture;
+            None says nowhere. What a mask fixes is held at the original picture's look elsewhere,
+            and there at the look it has at the start.
+    """
+
+    latents: Tensor
+    touched: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EditStep:
+    """State of an edit after one step; nothing in it changes later.
+
+    Render it with `subject.render(step.latents)`.
+
+    Attributes:
+        index: number of optimiser steps taken; 0 is the start.
+        points: `[N, 2]` where the handles are now, crop pixels.
+        loss: what the optimiser lowered to come here; 0.0 at the start.
+        mean_distance: mean distance of the handles that move to their targets, crop pixels.
+        reached: `[N]` bool, handles close enough to their targets.
+        latents: `[1, L, C]` float32.
+        stopped: why the edit ended, on the last step only.
+    """
+
+    index: int
+    points: Tensor
+    loss: float
+    mean_distance: float
+    reached: Tensor
+    latents: Tensor
+    stopped: StopReason | None = None
+
+
+class Engine(Protocol):
+    """Edits an inversion; implementations are frozen dataclasses of their options."""
+
+    @property
+    def max_steps(self) -> int:
+        """Number of optimiser steps at most."""
+        ...
+
+    def steps(
+        self, subject: Inversion, spec: DragSpec, start: EditStart | None = None, /
+    ) -> Iterator[EditStep]:
+        """Yield the start, then a step at a time; the last one says why it `stopped`."""
+        ...

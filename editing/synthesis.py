@@ -1,0 +1,160 @@
+"""The generator up to a block, with everything that a drag does not move computed once.
+
+A drag moves the first latent vectors only. The layers that read the others keep their styles, so
+that modulation, demodulation (Karras et al. 2020, Eq. 1 and 3) and the activation's gain are
+folded into their kernels; the layers that move keep their kernels' energies and their number
+format. Noise and bias become one map. The features are those of `Generator.synthesize` up to the
+rounding of the compute dtype.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from editing.features import Features
+from inversion.types import Inversion
+from weights.layers import ACTIVATION_GAIN, SynthesisLayer, upsample_image
+from weights.stylegan2 import SynthesisBlock
+
+_EPSILON = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Layer:
+    """One modulated convolution, as far as it stays the same.
+
+    Attributes:
+        side: of its output.
+        layer: its parameters.
+        kernel: `[out, in, 3, 3]`, or `[in, out, 3, 3]` where the side doubles, compute dtype.
+        blur: `[out, 1, 4, 4]` low-pass filter where the side doubles.
+        added: `[1, out, side, side]` noise and bias, with the activation's gain.
+        energy: `[in, out]` squares of the kernel summed over its cells; None where the style is
+            folded in.
+    """
+
+    side: int
+    layer: SynthesisLayer
+    kernel: Tensor
+    blur: Tensor | None
+    added: Tensor
+    energy: Tensor | None
+
+    def __call__(self, x: Tensor, w: Tensor | None) -> Tensor:
+        """x `[1, in, r, r]`, w `[1, w_dim]` of a layer that moves -> `[1, out, side, side]`."""
+        demodulation: Tensor | None = None
+        if w is not None and self.energy is not None:
+            styles = self.layer.affine(w)
+            x = x * styles.to(x.dtype)[:, :, None, None]
+            demodulation = (styles.square() @ self.energy + _EPSILON).rsqrt() * ACTIVATION_GAIN
+        if self.blur is None:
+            x = F.conv2d(x, self.kernel, padding=1)
+        else:
+            x = F.conv_transpose2d(x, self.kernel, stride=2)
+            x = F.conv2d(x, self.blur, padding=1, groups=len(self.blur))
+        if demodulation is not None:
+            x = x * demodulation.to(x.dtype)[:, :, None, None]
+        # The gain sqrt 2 is inside already: leaky ReLU lets positive factors through.
+        x = F.leaky_relu_(x.add_(self.added), 0.2)
+        limit = self.layer.clamp
+        return x if limit is None else x.clamp(-limit, limit)
+
+
+class PartialSynthesis:
+    """Features of some blocks as a function of the first latent vectors alone."""
+
+    def __init__(
+        self,
+        subject: Inversion,
+        latents: Tensor,
+        *,
+        moving: int,
+        blocks: tuple[int, ...],
+        coloured: bool = False,
+    ) -> None:
+        """Compute what stays the same.
+
+        Args:
+            subject: gives the generator and its noise.
+            latents: `[1, L, w_dim]`; those from index `moving` on stay as they are.
+            moving: number of latent vectors that move.
+            blocks: sides of the blocks to return.
+            coloured: whether to paint the picture as far as these blocks go.
+        """
+        generator = subject.generator
+        self.subject = subject
+        self.latents = latents
+        self.resolution = generator.config.resolution
+        self.blocks = blocks
+        self.moving = moving
+        self.coloured = coloured
+        self.layers: list[_Layer] = []
+        self.painting: list[SynthesisBlock] = []
+        noise = subject.pivot.noise or generator.noise_maps()
+        with torch.no_grad():
+            for block in generator.synthesis.blocks():
+                if block.side > max(blocks):
+                    break
+                self.painting.append(block)
+                if block.side == 4:
+                    const = block.const[None].to(generator.compute_dtype)
+                    self.const = const.contiguous(memory_format=torch.channels_last)
+                for name, layer in block.layers():
+                    w = latents[:, len(self.layers)] if len(self.layers) >= moving else None
+                    maps = noise[f"b{block.side}.{name}"]
+                    self.layers.append(_prepare(layer, block.side, maps, w, self.const.dtype))
+
+    def __call__(self, moved: Tensor) -> Features:
+        """Features for the first latent vectors `[1, moving, w_dim]`, differentiable in them."""
+        features: dict[int, Tensor] = {}
+        x = self.const
+        for index, layer in enumerate(self.layers):
+            x = layer(x, moved[:, index] if index < self.moving else None)
+            features[layer.side] = x
+        maps = tuple(features[block] for block in self.blocks)
+        first = moved.detach().clone()
+        colour = self._colour(features, moved) if self.coloured else None
+        return Features(maps, self.resolution, lambda: self._draw(first), colour)
+
+    def _colour(self, features: dict[int, Tensor], moved: Tensor) -> Tensor:
+        """The picture as far as these blocks paint it, `[1, 3, r, r]` float32."""
+        skip = moved.new_zeros(1, 3, 2, 2)
+        for k, block in enumerate(self.painting):
+            # torgb reads the vector that the next block's first layer also reads.
+            index = 2 * k + 1
+            w = moved[:, index] if index < self.moving else self.latents[:, index]
+            below = upsample_image(skip, block.resample_filter)
+            skip = below + block.torgb(features[block.side], w)
+        return skip
+
+    def _draw(self, moved: Tensor) -> Tensor:
+        return self.subject.render(torch.cat((moved, self.latents[:, self.moving :]), dim=1))
+
+
+def _prepare(
+    layer: SynthesisLayer, side: int, noise: Tensor, w: Tensor | None, dtype: torch.dtype
+) -> _Layer:
+    """Fold what stays the same; `w` `[1, w_dim]` is None where the style moves."""
+    kernel, energy = layer.weight, layer.weight.square().sum(dim=(2, 3)).t().contiguous()
+    if w is not None:
+        styles = layer.affine(w)
+        demodulation = (styles.square() @ energy + _EPSILON).rsqrt() * ACTIVATION_GAIN
+        kernel = kernel * styles[:, :, None, None] * demodulation[0, :, None, None, None]
+    blur = None
+    if layer.up:
+        kernel = kernel.transpose(0, 1)
+        blur = (layer.resample_filter * 4).expand(layer.weight.shape[0], 1, 4, 4)
+        blur = blur.to(dtype).contiguous(memory_format=torch.channels_last)
+    added = (noise * layer.noise_strength + layer.bias[None, :, None, None]) * ACTIVATION_GAIN
+    return _Layer(
+        side=side,
+        layer=layer,
+        kernel=kernel.to(dtype).contiguous(memory_format=torch.channels_last),
+        blur=blur,
+        added=added.to(dtype).contiguous(memory_format=torch.channels_last),
+        energy=energy if w is None else None,
+    )

@@ -1,0 +1,220 @@
+"""Speed and memory of the drag engines at the full size of the public generators.
+
+The generator has the shape of the public FFHQ networks and random weights: what a step costs
+depends on the shape alone. Each engine works in a process of its own, so that its peak of memory is
+its own, and does what it does by default: the reference in float32, the default engine in the
+number format that `pipeline.models` chooses for the device.
+"""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+
+import torch
+from torch.nn import functional as F
+
+from editing.drag import DragEngine, default_blocks
+from editing.engine import ENGINES, EditStep
+from editing.reference import SUPERVISED_BLOCK
+from editing.spec import DragSpec
+from inversion.types import Inversion, InversionReport, Pivot
+from pipeline.bench import peak_mb
+from pipeline.edit import Watch
+from pipeline.models import choose_device, choose_dtype
+from weights.stylegan2 import Generator, GeneratorConfig
+
+SIZES = (256, 512, 1024)
+BENCHED_ENGINES = ("reference", "default")
+_STEPS = {"reference": 2, "default": 8}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DragCase:
+    """What is dragged.
+
+    Attributes:
+        size: Side of the picture in pixels.
+        points: Number of handles.
+        mask: Whether half of the picture is fixed.
+        device: One of `pipeline.models.DEVICES`.
+    """
+
+    size: int
+    points: int = 1
+    mask: bool = False
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DragRow:
+    """One engine's figures.
+
+    Attributes:
+        engine: Its name.
+        dtype: Number format of its convolutions.
+        block: Side of the finest block that it computes.
+        begin_s: Time until the first step can be taken.
+        steps_per_s: Of the optimiser.
+        peak_mb: Largest memory of the process, weights included; on a GPU of the tensors.
+        gflop: Floating point operations of a step's convolutions, forward and backward.
+        mb: Bytes that they read and write at least, in megabytes.
+        floor_s: Time of a step at the rates that a plain convolution and a plain copy reach.
+    """
+
+    engine: str
+    dtype: str
+    block: int
+    begin_s: float
+    steps_per_s: float
+    peak_mb: float | None
+    gflop: float
+    mb: float
+    floor_s: float
+
+
+def bench_drag(case: DragCase, watch: Watch) -> list[DragRow]:
+    """Measure the engines one after the other."""
+    return list(watch(_rows(case), stage="drag", total=len(BENCHED_ENGINES)))
+
+
+def _rows(case: DragCase) -> Iterator[DragRow]:
+    context = multiprocessing.get_context("spawn")
+    for name in BENCHED_ENGINES:
+        with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+            yield pool.submit(measure_engine, name, case).result()
+
+
+def measure_engine(name: str, case: DragCase) -> DragRow:
+    """Take some steps with one engine."""
+    device = choose_device(case.device)
+    dtype = torch.float32 if name == "reference" else choose_dtype(device)
+    subject = random_subject(case.size, device, dtype)
+    steps = _steps(name, subject, case)
+    start = time.perf_counter()
+    next(steps)
+    begun = time.perf_counter()
+    # The first step also meets what libraries prepare once.
+    next(steps)
+    first = time.perf_counter()
+    for _ in range(_STEPS[name]):
+        next(steps)
+    seconds = (time.perf_counter() - first) / _STEPS[name]
+    memory = torch.cuda.max_memory_allocated() / 1e6 if device.type == "cuda" else peak_mb()
+    whole = name == "reference"
+    block = min(SUPERVISED_BLOCK, case.size) if whole else default_blocks(case.size)[-1]
+    flop, size = convolution_cost(
+        subject.generator.config, block, whole=whole, width=dtype.itemsize
+    )
+    rate, bandwidth = attainable_rates(device, dtype)
+    return DragRow(
+        engine=name,
+        dtype=str(dtype).removeprefix("torch."),
+        block=block,
+        begin_s=begun - start,
+        steps_per_s=1 / seconds,
+        peak_mb=memory,
+        gflop=flop / 1e9,
+        mb=size / 1e6,
+        floor_s=max(flop / rate, size / bandwidth),
+    )
+
+
+def random_subject(size: int, device: torch.device, dtype: torch.dtype) -> Inversion:
+    """A generator of the public FFHQ shape with random weights, and one of its samples."""
+    torch.manual_seed(0)
+    config = GeneratorConfig(resolution=size, channel_base=32768, channel_max=512)
+    generator = Generator(config).eval().requires_grad_(False).to(device)
+    generator.compute_dtype = dtype
+    latents = generator.map(torch.randn(1, config.z_dim).to(device))
+    report = InversionReport(
+        start="mean", space="w", seed=0, projection_steps=0, tuning_steps=0, seconds=0.0,
+        perceptual_name="none", start_psnr=0.0, start_perceptual=0.0, pivot_psnr=0.0,
+        pivot_perceptual=0.0, psnr=0.0, perceptual=0.0, losses=(),
+    )  # fmt: skip
+    return Inversion(generator, Pivot(latents, {}), report, "", {})
+
+
+def _steps(name: str, subject: Inversion, case: DragCase) -> Iterator[EditStep]:
+    """A drag that does not end within the measured steps."""
+    side = case.size
+    source = torch.Generator().manual_seed(1)
+    handles = (torch.rand(case.points, 2, generator=source) * 0.5 + 0.25) * side
+    mask = None
+    if case.mask:
+        mask = torch.zeros(1, 1, side, side)
+        mask[..., side // 4 : 3 * side // 4, side // 8 : 7 * side // 8] = 1
+    away = torch.tensor([side / 8, 0.0])
+    spec = DragSpec(handles=handles, targets=handles + away, resolution=side, mask=mask)
+    engine = replace(ENGINES[name], reach=1e-3, max_steps=1000)
+    if isinstance(engine, DragEngine):
+        engine = replace(engine, patience=1000)
+    return engine.steps(subject, spec)
+
+
+def convolution_cost(
+    config: GeneratorConfig, block: int, *, whole: bool, width: int
+) -> tuple[float, float]:
+    """Operations and bytes of one step's convolutions.
+
+    A step runs forward to the supervised block, or through the whole generator, and back from the
+    block to the latents. Kernels, inputs and outputs are read or written once in each direction;
+    gradients of the kernels are not needed.
+
+    Args:
+        config: The generator's shape.
+        block: Side of the finest supervised block.
+        whole: Whether the picture is drawn at every step.
+        width: Bytes of a number.
+    """
+    operations, moved = 0.0, 0.0
+    for side in config.block_resolutions:
+        if side > block and not whole:
+            break
+        out, below = config.channels(side), config.channels(max(side // 2, 4))
+        times = 2 if side <= block else 1
+        layers = [(out, side)] if side == 4 else [(below, side // 2), (out, side)]
+        for channels, at in layers:
+            # A transposed convolution multiplies at its input's places, the other at its output's.
+            operations += times * 2 * 9 * channels * out * at * at
+            places = channels * at * at + out * side * side
+            moved += times * width * (places + 9 * channels * out)
+    return operations, moved
+
+
+def attainable_rates(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
+    """Operations per second of a large convolution, and bytes per second of a large copy."""
+    x = torch.randn(1, 512, 64, 64, device=device, dtype=dtype)
+    x = x.contiguous(memory_format=torch.channels_last)
+    kernel = torch.randn(512, 512, 3, 3, device=device, dtype=dtype)
+    kernel = kernel.contiguous(memory_format=torch.channels_last)
+    seconds = min(_timed(lambda: F.conv2d(x, kernel, padding=1), device) for _ in range(5))
+    source = torch.zeros(64 * 2**20, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    copying = min(_timed(lambda: target.copy_(source), device) for _ in range(5))
+    return 2 * 9 * 512 * 512 * 64 * 64 / seconds, 2 * source.numel() / copying
+
+
+def _timed(work: Callable[[], object], device: torch.device) -> float:
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def to_drag_table(rows: Sequence[DragRow]) -> str:
+    """Lay the rows out in columns, and say how many times faster the last is."""
+    lines = [
+        f"{'engine':10} {'format':9} {'block':>5} {'begin s':>8} {'steps/s':>8} {'s/step':>8} "
+        f"{'peak MB':>8} {'GFLOP':>7} {'MB':>7} {'floor s':>8}"
+    ]
+    for r in rows:
+        peak = "unknown" if r.peak_mb is None else f"{r.peak_mb:.0f}"
+        lines.append(
+            f"{r.engine:10} {r.dtype:9} {r.block:5} {r.begin_s:8.2f} {r.steps_per_s:8.3f} "
+            f"{1 / r.steps_per_s:8.3f} {peak:>8} {r.gflop:7.1f} {r.mb:7.0f} {r.floor_s:8.3f}"
+        )
+    lines.append(f"{rows[-1].steps_per_s / rows[0].steps_per_s:.1f} times the steps per second")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Measurements of the whole program against published protocols: `photodrag evaluate`."""

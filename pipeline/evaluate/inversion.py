@@ -1,0 +1,352 @@
+"""Inversions of pictures: how true they are, what they cost, and how they edit.
+
+PTI (Roich et al. 2021) trades editability for likeness, and time for both. Every picture is
+inverted at each quality, and the same preset is then dragged on each inversion.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from editing.engine import finish_edit
+from editing.presets import PresetStrength, preset
+from inversion.expressions import expression_steps, expressions_kept
+from inversion.invert import QUALITIES, finish_inversion, invert
+from inversion.options import InversionOptions
+from inversion.types import Inversion
+from pipeline.edit import Watch, unwatched
+from pipeline.engines import DEFAULT_ENGINE, engine_for
+from pipeline.errors import EvaluationError, FaceError, PhotoError
+from pipeline.evaluate.identity import IdentityNetwork, load_identity_network
+from pipeline.evaluate.landmarks import finder_name
+from pipeline.evaluate.memory import peak_bytes, reset_peak
+from pipeline.evaluate.pairs import REFERENCE_SIDE
+from pipeline.evaluate.pictures import Picture, find_pictures, read_picture
+from pipeline.evaluate.report import Cell, Evaluation, Row, Table, mean, numbers
+from pipeline.evaluate.samples import find_landmarks, to_rgb
+from pipeline.evaluate.setting import Measurements, Setting
+from pipeline.models import Models
+from pipeline.session import Json
+from pipeline.stored import to_picture
+
+UNTUNED: Final = "encoder"
+"""Name of the row without any optimisation: what edits are like before tuning."""
+
+EDIT: Final = "smile"
+LOOKS: Final = "looks"
+
+ABOUT = """\
+Every picture is inverted at each quality; "{untuned}" stands for the encoder alone, before any
+projection or tuning. Likeness is measured between the picture and the inversion's rendering where
+the picture is real: PSNR in dB, mean square error (pixels in [0, 1]), {perceptual}, and identity,
+the cosine of {identity}. Seconds are wall-clock time on a machine that may do other work; CPU
+seconds are the processor's time in this process alone. The peak is the process's resident memory.
+
+Editability, on the inversion's own rendering: the preset "{edit}" at strength 1 is edited with the
+default engine, landmarks are found before and after, and the distance of the moved ones to their
+targets is given in pixels of a crop of 512, "of no edit" its ratio to the way that was asked for;
+"identity after" is the cosine between the picture and the edited rendering. "Kept" is the share of
+what five expressions do to the picture before tuning that is left after it. The folder "{looks}"
+shows each picture, its inversion and the edit.
+
+{count} pictures; generator {generator} ({side} px), landmarks by {finder}. {skipped}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InversionTask:
+    """A picture and how it is inverted."""
+
+    picture: Picture
+    quality: str
+
+    @property
+    def key(self) -> str:
+        """Name of the record; other options have other names, new ones at their defaults do not."""
+        changed = {
+            name: value
+            for name, value in asdict(options_of(self.quality)).items()
+            if value != getattr(InversionOptions(), name)
+        }
+        options = json.dumps(changed, sort_keys=True)
+        digest = hashlib.sha256(options.encode()).hexdigest()[:12]
+        return f"{self.picture.name}/{self.quality}/{digest}"
+
+
+def options_of(quality: str) -> InversionOptions:
+    """Options of a quality, or those that do nothing but ask the encoder."""
+    if quality == UNTUNED:
+        return replace(QUALITIES["fast"], projection_steps=0, tuning_steps=0)
+    return QUALITIES[quality]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InversionMeasure:
+    """Measures inversions with networks that are loaded.
+
+    Attributes:
+        models: the networks.
+        identity: tells persons apart, or None.
+        seed: of all randomness.
+        looks: folder of pictures for the eye: the picture, its inversion, the edit.
+    """
+
+    models: Models
+    identity: IdentityNetwork | None
+    seed: int
+    looks: Path
+
+    @classmethod
+    def begin(cls, setting: Setting, identity: Path | None) -> "InversionMeasure":
+        """Load the networks."""
+        models = setting.load()
+        return cls(
+            models=models,
+            identity=load_identity_network(identity, models.device),
+            seed=setting.seed,
+            looks=setting.folder / LOOKS,
+        )
+
+    def __call__(self, task: InversionTask) -> Json:
+        """Measure one task; a record of plain JSON values, "skipped" where there is no face."""
+        models = self.models
+        try:
+            crop, valid = read_picture(task.picture, models)
+        except (FaceError, PhotoError) as error:
+            return {"skipped": str(error)}
+        steps = expression_steps(models.directions)
+        reset_peak()
+        began = time.process_time()
+        inversion = finish_inversion(
+            invert(
+                crop, valid, models.generator, models.perceptual, options_of(task.quality),
+                encoder=models.encoder, seed=self.seed, directions=steps,
+            )
+        )  # fmt: skip
+        spent, peak = time.process_time() - began, peak_bytes()
+        report = inversion.report
+        kept = None
+        if steps is not None:
+            kept = expressions_kept(
+                inversion.generator, models.generator, inversion.pivot.latents, steps
+            )
+        return {
+            "psnr": report.psnr,
+            "mse": 10 ** (-report.psnr / 10),
+            "perceptual": report.perceptual,
+            "identity": self.alike(crop, inversion.render()),
+            "seconds": report.seconds,
+            "cpu_seconds": spent,
+            "peak_mb": None if peak is None else peak / 1e6,
+            "steps": [report.projection_steps, report.tuning_steps],
+            "distance": report.distance,
+            "spread": report.spread,
+            "forgetting": report.forgetting,
+            "stored_error": report.stored_error,
+            "warnings": len(report.warnings),
+            "kept": kept,
+            **self.edit(crop, inversion, f"{task.picture.name}-{task.quality}.png"),
+        }
+
+    def edit(self, crop: Tensor, inversion: Inversion, look: str) -> Json:
+        """Edit the rendering, and measure where the landmarks went and who it shows."""
+        render = inversion.render()
+        side = render.shape[-1]
+        landmarks = find_landmarks(render, self.models)
+        if landmarks is None:
+            return {"asked": None, "left": None, "identity_after": None}
+        spec = preset(EDIT, 1.0, landmarks, resolution=side)
+        asked = [PresetStrength(name=EDIT, strength=1.0)]
+        engine = engine_for(DEFAULT_ENGINE, {}, asked, self.models.directions)
+        began = time.process_time()
+        result = finish_edit(engine.steps(inversion, spec), inversion)
+        spent = time.process_time() - began
+        self.looks.mkdir(parents=True, exist_ok=True)
+        to_picture(torch.cat((crop, render, result.image), dim=3)).save(self.looks / look)
+        moving = ~spec.anchors
+        handles, targets = spec.handles[moving].numpy(), spec.targets[moving].numpy()
+        found = find_landmarks(result.image, self.models)
+        left = None
+        if found is not None:
+            apart = np.linalg.norm(handles[:, None] - landmarks[None], axis=-1)
+            left = float(np.linalg.norm(found[apart.argmin(1)] - targets, axis=1).mean())
+        scale = REFERENCE_SIDE / side
+        return {
+            "asked": float(np.linalg.norm(targets - handles, axis=1).mean()) * scale,
+            "left": None if left is None else left * scale,
+            "identity_after": self.alike(crop, result.image),
+            "edit_steps": result.steps,
+            "edit_cpu_seconds": spent,
+        }
+
+    def alike(self, a: Tensor, b: Tensor) -> float | None:
+        """Cosine of the persons on two crops `[1, 3, R, R]`; None without a network or a face."""
+        if self.identity is None:
+            return None
+        faces = [(to_rgb(image), find_landmarks(image, self.models)) for image in (a, b)]
+        described = [self.identity.describe(rgb, at) for rgb, at in faces if at is not None]
+        return float(described[0] @ described[1]) if len(described) == 2 else None
+
+
+def evaluate_inversion(
+    setting: Setting,
+    *,
+    chosen: Path,
+    name: str,
+    qualities: Sequence[str],
+    count: int | None = None,
+    identity: Path | None = None,
+    watch: Watch = unwatched,
+) -> Evaluation:
+    """Measure inversions of the pictures in a folder.
+
+    Args:
+        setting: of every evaluation.
+        chosen: folder of photos, or of aligned portraits with their index, of which those that no
+            network was trained on are taken.
+        name: what to call them.
+        qualities: keys of `inversion.invert.QUALITIES`.
+        count: at most so many pictures, evenly spread over the folder; None takes all.
+        identity: file of the identity network; else the one that the environment names, if any.
+        watch: sees the measurements go by.
+
+    Raises:
+        EvaluationError: the folder holds no picture with a face.
+    """
+    pictures = find_pictures(chosen, count)
+    measure = InversionMeasure.begin(setting, identity)
+    models, named = measure.models, measure.identity.name if measure.identity else None
+    depends_on: Json = {
+        "generator_sha256": models.sha256,
+        "landmarks_by": finder_name(models),
+        "identity_network": named,
+        "perceptual": models.perceptual.name,
+        "threads": torch.get_num_threads(),
+    }
+    rows = (UNTUNED, *qualities) if models.encoder is not None else tuple(qualities)
+    tasks = [InversionTask(picture=p, quality=q) for p in pictures for q in rows]
+    records = Measurements(
+        name=f"inversion-{name}", setting=setting, depends_on=depends_on, watch=watch
+    ).measure(
+        {task.key: task for task in tasks}, partial(InversionMeasure.begin, setting, identity)
+    )
+    found = {
+        p.name: {q: records[InversionTask(picture=p, quality=q).key] for q in rows}
+        for p in pictures
+    }
+    used = [p for p, by in found.items() if "skipped" not in by[rows[0]]]
+    if not used:
+        raise EvaluationError(f"no file in {chosen} shows a face that can be inverted")
+    skipped = len(pictures) - len(used)
+    about = ABOUT.format(
+        untuned=UNTUNED,
+        edit=EDIT,
+        looks=LOOKS,
+        perceptual=models.perceptual.name,
+        identity=named or "no network (not measured)",
+        count=len(used),
+        generator=setting.generator,
+        side=models.generator.config.resolution,
+        finder=finder_name(models),
+        skipped=f"Skipped: {skipped} files without a face that can be inverted." if skipped else "",
+    )
+    measured = {q: [found[p][q] for p in used] for q in rows}
+    return Evaluation(
+        name=f"inversion-{name}",
+        title=f"Inversions: {name}",
+        about=about,
+        command=setting.command,
+        tables=(
+            Table(caption="Means over all pictures: likeness and cost.", rows=_cost_rows(measured)),
+            Table(caption="Means over all pictures: editability.", rows=_edit_rows(measured)),
+            *_each({p: found[p] for p in used}),
+        ),
+        facts={
+            "pictures": len(used),
+            **depends_on,
+            "options": {quality: _plain(options_of(quality)) for quality in qualities},
+        },
+    )
+
+
+def _plain(options: InversionOptions) -> Json:
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(options).items()}
+
+
+def _cost_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
+    slowest = max(mean(rows, "cpu_seconds") or 0.0 for rows in measured.values())
+    return [
+        {
+            "quality": quality,
+            "PSNR, dB": mean(rows, "psnr"),
+            "MSE": mean(rows, "mse"),
+            "perceptual": mean(rows, "perceptual"),
+            "identity": mean(rows, "identity"),
+            "seconds": mean(rows, "seconds"),
+            "CPU seconds": (spent := mean(rows, "cpu_seconds")),
+            "share of the slowest": None if spent is None else spent / max(slowest, 1e-9),
+            "peak, MB": _most(rows, "peak_mb"),
+            "steps": _steps(rows),
+        }
+        for quality, rows in measured.items()
+    ]
+
+
+def _edit_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
+    laid: list[Row] = []
+    for quality, rows in measured.items():
+        asked, left = mean(rows, "asked"), mean(rows, "left")
+        laid.append(
+            {
+                "quality": quality,
+                "mean distance": left,
+                "of no edit": left / asked if left is not None and asked else None,
+                "identity after": mean(rows, "identity_after"),
+                "kept": mean(rows, "kept"),
+                "forgetting": mean(rows, "forgetting"),
+                "edit, CPU seconds": mean(rows, "edit_cpu_seconds"),
+                "faces lost": len(rows) - len(numbers(rows, "left")),
+                "warnings": sum(cast("int", row["warnings"]) > 0 for row in rows),
+            }
+        )
+    return laid
+
+
+def _each(found: Mapping[str, Mapping[str, Json]]) -> list[Table]:
+    """A table for each measure, a row for each picture, a column for each quality."""
+    columns = {
+        "perceptual": "Perceptual distance of each picture.",
+        "psnr": "PSNR of each picture, dB.",
+        "cpu_seconds": "CPU seconds of each picture.",
+        "left": "Mean distance after the edit of each picture, px@512.",
+    }
+    return [
+        Table(
+            caption=caption,
+            rows=[
+                {"picture": name, **{q: cast("Cell", row.get(measure)) for q, row in by.items()}}
+                for name, by in found.items()
+            ],
+        )
+        for measure, caption in columns.items()
+    ]
+
+
+def _most(rows: Sequence[Json], name: str) -> float | None:
+    column = numbers(rows, name)
+    return float(column.max()) if len(column) else None
+
+
+def _steps(rows: Sequence[Json]) -> str:
+    """Mean numbers of steps of projection and tuning."""
+    taken = np.array([cast("list[int]", row["steps"]) for row in rows], np.float64).mean(0)
+    return " + ".join(f"{steps:.0f}" for steps in taken)

@@ -1,0 +1,252 @@
+"""The studio's addresses: files of the page, pictures, uploads, downloads and the socket."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pipeline.faces import Face
+from pipeline.studio.draft import read_object
+from pipeline.studio.errors import (
+    MessageError,
+    UnknownError,
+    UploadTooLargeError,
+    describe,
+)
+from pipeline.studio.materials import keep_mask
+from pipeline.studio.pages import Page
+from pipeline.studio.records import PhotoRecord, Slot, read_faces
+from pipeline.studio.studio import Studio
+from pipeline.studio.viewing import Viewing
+from pipeline.studio.views import MOST_UPLOAD
+from weights.errors import PhotodragError
+
+PAGE = Path(__file__).parent / "page"
+LONGEST_NAME = 120
+UPLOADS_AT_ONCE = 2
+
+_KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
+_FRESH = {"Cache-Control": "no-store"}
+_FACE = "/photos/{photo}/faces/{face:int}"
+
+
+def make_app(studio: Studio) -> Starlette:
+    """The application below the token; `security.Guard` stands before it."""
+    addresses = Addresses(studio)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        working = asyncio.create_task(studio.jobs.run())
+        studio.recall()
+        yield
+        await studio.jobs.close()
+        working.cancel()
+
+    routes = [
+        Route("/photos", addresses.add_photo, methods=["POST"]),
+        Route("/photos/{photo}/picture", addresses.picture),
+        Route("/photos/{photo}/window", addresses.window),
+        Route("/photos/{photo}/thumbnail", addresses.thumbnail),
+        Route(_FACE + "/thumbnail", addresses.face_thumbnail),
+        Route(_FACE + "/regions/{name}", addresses.region),
+        Route(_FACE + "/masks", addresses.add_mask, methods=["POST"]),
+        Route(_FACE + "/masks/{mask}", addresses.mask),
+        Route(_FACE + "/expressions", addresses.add_expression, methods=["POST"]),
+        Route(_FACE + "/edits/{edit:int}/picture", addresses.edit_picture),
+        Route(_FACE + "/edits/{edit:int}/thumbnail", addresses.edit_thumbnail),
+        Route("/downloads/{name}", addresses.download),
+        WebSocketRoute("/socket", addresses.socket),
+        Mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False)),
+    ]
+    handlers = {PhotodragError: _refuse, HTTPException: _not_found, Exception: _refuse}
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+
+
+class Addresses:
+    """One method per address."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._viewing = Viewing(studio.workshop)
+        self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
+
+    async def add_photo(self, request: Request) -> Response:
+        """Take a photo and make it current."""
+        async with self._uploads:
+            content, name = await _read_body(request), _read_name(request)
+            record = await run_in_threadpool(self._studio.shelf.add_photo, content, name)
+        return JSONResponse(self._studio.open_photo(record))
+
+    async def picture(self, request: Request) -> Response:
+        """The photo as it is shown."""
+        return FileResponse(await self._viewing.picture(self._record(request)), headers=_KEPT)
+
+    async def window(self, request: Request) -> Response:
+        """A part of the photo at 100 %."""
+        text = request.query_params.get("rect", "")
+        if not re.fullmatch(r"\d{1,6}(,\d{1,6}){3}", text):
+            raise MessageError("rect must be x0,y0,x1,y1 in whole photo pixels")
+        x0, y0, x1, y1 = map(int, text.split(","))
+        content = await self._viewing.window(self._record(request), (x0, y0, x1, y1))
+        return Response(content, media_type="image/jpeg", headers=_KEPT)
+
+    async def thumbnail(self, request: Request) -> Response:
+        """The photo, small."""
+        return FileResponse(await self._viewing.thumbnail(self._record(request)), headers=_KEPT)
+
+    async def face_thumbnail(self, request: Request) -> Response:
+        """A face, small."""
+        found = await self._viewing.face(self._record(request), self._face(request))
+        return FileResponse(found, headers=_KEPT)
+
+    async def region(self, request: Request) -> Response:
+        """A region of a face as a mask."""
+        content = await self._viewing.region(
+            self._record(request), self._face(request), request.path_params["name"]
+        )
+        return Response(content, media_type="image/png", headers=_KEPT)
+
+    async def add_mask(self, request: Request) -> Response:
+        """Take a painted mask."""
+        async with self._uploads:
+            record, face = self._record(request), self._face(request)
+            mask = await self._viewing.read_mask(record, face, await _read_body(request))
+            folder = self._studio.shelf.face_folder(record, face.index) / "masks"
+            return JSONResponse({"mask": await run_in_threadpool(keep_mask, folder, mask)})
+
+    async def mask(self, request: Request) -> Response:
+        """A mask that was painted before."""
+        record, face = self._record(request), self._face(request)
+        folder = self._studio.shelf.face_folder(record, face.index)
+        content = await self._viewing.mask(record, face, folder, request.path_params["mask"])
+        return Response(content, media_type="image/png", headers=_KEPT)
+
+    async def add_expression(self, request: Request) -> Response:
+        """Take another photo, whose expression is wanted."""
+        async with self._uploads:
+            record, face = self._record(request), self._face(request)
+            content, name = await _read_body(request), _read_name(request)
+            folder = self._studio.shelf.face_folder(record, face.index) / "expressions"
+            return JSONResponse(await self._studio.find_expression(folder, content, name))
+
+    async def edit_picture(self, request: Request) -> Response:
+        """The edited photo inside an edit's rectangle."""
+        return FileResponse(await self._edit(request, ""), headers=_KEPT)
+
+    async def edit_thumbnail(self, request: Request) -> Response:
+        """The same, small."""
+        return FileResponse(await self._edit(request, "-small"), headers=_KEPT)
+
+    async def download(self, request: Request) -> Response:
+        """A finished export."""
+        found = self._studio.downloads.get(request.path_params["name"])
+        if found is None or not found[0].is_file():
+            raise UnknownError("this export is not here any more: save it again")
+        return FileResponse(found[0], filename=found[1], headers=_FRESH)
+
+    async def socket(self, socket: WebSocket) -> None:
+        """Talk with a page until it goes."""
+        await socket.accept()
+        page = self._studio.enter()
+        sending = asyncio.create_task(_send(socket, page))
+        try:
+            while True:
+                message = read_object(_parse(await socket.receive_text()), "a message")
+                self._studio.receive(page, message)
+        except (WebSocketDisconnect, RuntimeError):
+            pass
+        except (MessageError, KeyError):
+            await socket.close(1003, "messages are JSON objects")
+        finally:
+            sending.cancel()
+            self._studio.leave(page)
+
+    async def _edit(self, request: Request, suffix: str) -> Path:
+        slot = self._slot(request)
+        edit = int(request.path_params["edit"])
+        path = slot.pictures / f"{edit:04d}{suffix}.jpg"
+        if not path.is_file():
+            document = slot.read_document()
+            if document is None or document.note(edit).rect is None:
+                raise UnknownError(f"there is no picture of edit {edit}")
+            await self._studio.restore_pictures(slot, edit)
+        return path
+
+    def _record(self, request: Request) -> PhotoRecord:
+        return self._studio.shelf.record(request.path_params["photo"])
+
+    def _face(self, request: Request) -> Face:
+        number = request.path_params["face"]
+        for face in read_faces(self._record(request)) or ():
+            if face.index == number:
+                return face
+        raise UnknownError(f"there is no face {number}")
+
+    def _slot(self, request: Request) -> Slot:
+        record, face = self._record(request), self._face(request)
+        return self._studio.slot_of(record, face.index, request.query_params.get("v"))
+
+
+async def _send(socket: WebSocket, page: Page) -> None:
+    while True:
+        message = await page.messages.get()
+        if isinstance(message, str):
+            await socket.send_text(message)
+        else:
+            await socket.send_bytes(message)
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise MessageError("a message must be JSON") from error
+
+
+async def _read_body(request: Request) -> bytes:
+    """The whole body, as long as it is not too long."""
+    announced = request.headers.get("content-length", "0")
+    too_large = UploadTooLargeError(
+        f"the file is larger than {MOST_UPLOAD // 1_000_000} MB, which is the most that is taken"
+    )
+    if not announced.isdigit() or int(announced) > MOST_UPLOAD:
+        raise too_large
+    parts, length = list[bytes](), 0
+    async for part in request.stream():
+        length += len(part)
+        if length > MOST_UPLOAD:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _read_name(request: Request) -> str:
+    """The file's name as the page gives it: only ever shown, and the stem of a download's name."""
+    # Percent-encoded, since headers hold no other letters.
+    given = QueryParams(f"name={request.headers.get('x-name', '')}").get("name", "")
+    last = re.split(r"[/\\]", given)[-1]
+    printable = "".join(character for character in last if character.isprintable()).strip(". ")
+    return printable[-LONGEST_NAME:] or "photo"
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    code, status, line = describe(error)
+    return JSONResponse({"code": code, "message": line}, status_code=status, headers=_FRESH)
+
+
+async def _not_found(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    told = {"code": "unknown", "message": "there is nothing at this address"}
+    return JSONResponse(told, status_code=status, headers=_FRESH)

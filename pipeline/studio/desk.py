@@ -1,0 +1,147 @@
+"""What lies on the desk: a photo, one of its faces, the settings, and that face's history."""
+
+from pipeline.session import Json
+from pipeline.studio.document import Document, EditNote
+from pipeline.studio.draft import Draft
+from pipeline.studio.errors import UnknownError
+from pipeline.studio.layers import Layer, find_layers
+from pipeline.studio.records import PhotoRecord, Slot, read_faces
+from pipeline.studio.settings import StudioSettings, read_settings
+from pipeline.studio.shelf import Shelf
+
+
+class Desk:
+    """The current photo, face, settings and document; all of it is on disk after every change.
+
+    Attributes:
+        shelf: Where everything is kept.
+        record: The photo, or None.
+        face: Number of the face, or None.
+        settings: How it is inverted and dragged.
+        document: History of the face's inversion; an empty one without a face.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.record: PhotoRecord | None = None
+        self.face: int | None = None
+        self.settings = StudioSettings()
+        self.document = Document.begin(Draft())
+
+    def recall(self) -> tuple[PhotoRecord, int | None] | None:
+        """Take up the settings of the last life; returns the photo and the face of then.
+
+        Raises:
+            PhotodragError: They are damaged, or not here any more.
+        """
+        kept = self.shelf.read_desk()
+        self.settings = read_settings(kept.get("settings", {}), self.settings)
+        if kept.get("photo") is None:
+            return None
+        face = kept.get("face")
+        return self.shelf.record(str(kept["photo"])), face if isinstance(face, int) else None
+
+    def keep(self) -> None:
+        """Remember what lies here."""
+        record: Json = {
+            "photo": self.record and self.record.photo,
+            "face": self.face,
+            "settings": self.settings.to_json(),
+        }
+        self.shelf.keep_desk(record)
+
+    @property
+    def slot(self) -> Slot | None:
+        """The inversion that is worked on, done or not; None without a face."""
+        if self.record is None or self.face is None:
+            return None
+        return self.shelf.slot(self.record, self.face, self.settings)
+
+    @property
+    def needed_photo(self) -> PhotoRecord:
+        """The photo.
+
+        Raises:
+            UnknownError: There is none.
+        """
+        if self.record is None:
+            raise UnknownError("no photo is open")
+        return self.record
+
+    @property
+    def needed_slot(self) -> Slot:
+        """The inversion that is worked on.
+
+        Raises:
+            UnknownError: No face is chosen.
+        """
+        slot = self.slot
+        if slot is None:
+            raise UnknownError("no face is chosen")
+        return slot
+
+    def lay(self, record: PhotoRecord | None, face: int | None = None) -> None:
+        """Take a photo, and a face of it; the only one is taken without being asked for."""
+        self.record = record and self.shelf.touch(record)
+        known = {each.index for each in (record and read_faces(record)) or ()}
+        self.face = face if face in known else (1 if len(known) == 1 else None)
+        self.recall_document()
+
+    def choose_face(self, face: int | None) -> None:
+        """Turn to another face.
+
+        Raises:
+            UnknownError: The photo has none of that number.
+        """
+        known = {each.index for each in read_faces(self.needed_photo) or ()}
+        if face is not None and face not in known:
+            raise UnknownError(f"there is no face {face}")
+        self.face = face
+        self.recall_document()
+
+    def set(self, value: object) -> bool:
+        """Change settings; says whether another inversion is worked on now.
+
+        Raises:
+            MessageError: They are no settings.
+            RequestError: An option is unknown, or its value is none.
+        """
+        before, draft = self.slot, self.document.moment.draft
+        self.settings = read_settings(value, self.settings)
+        after = self.slot
+        if before is None or after is None or before.folder == after.folder:
+            return False
+        self.recall_document(draft)
+        return True
+
+    def commit(self, document: Document) -> None:
+        """Go on with this document.
+
+        Raises:
+            UnknownError: No face is chosen.
+        """
+        self.needed_slot.keep_document(document)
+        self.document = document
+
+    def add_edit(self, slot: Slot, note: EditNote, draft: Draft) -> None:
+        """Add an edit to the history of its inversion, which may have left the desk."""
+        here = self.slot is not None and self.slot.folder == slot.folder
+        document = self.document if here else slot.read_document() or Document.begin(draft)
+        grown = document.with_edit(note, draft)
+        slot.keep_document(grown)
+        if here:
+            self.document = grown
+
+    def layers(self, edit: int) -> list[Layer]:
+        """What every face of the photo shows, the current one this edit."""
+        if self.record is None:
+            return []
+        slot = self.slot
+        current = slot and Layer(slot=slot, document=self.document, edit=edit)
+        return find_layers(self.shelf, self.record, current)
+
+    def recall_document(self, draft: Draft | None = None) -> None:
+        """Read the history of what is worked on now; a new one begins with `draft`."""
+        slot = self.slot
+        found = None if slot is None else slot.read_document()
+        self.document = found or Document.begin(draft or Draft())

@@ -1,0 +1,171 @@
+"""The history of one inverted face: every edit with its parent, and what undo and redo go through.
+
+Values: a change gives a new document. Edits are never taken away; undo only goes to an earlier
+moment, and a run from there is a branch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+from pipeline.align import Window
+from pipeline.session import Json
+from pipeline.studio.draft import Draft, read_draft
+from pipeline.studio.errors import MessageError, UnknownError
+
+MOST_MOMENTS = 500
+UNTOUCHED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """One step of undo: which edit is shown (0 for the untouched photo), and what is asked for."""
+
+    shown: int
+    draft: Draft
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditNote:
+    """What is to be told of an edit; its latents lie in the session under the same number.
+
+    Attributes:
+        edit: Its number.
+        parent: The edit that it began from, 0 for the untouched photo.
+        continued: Whether it goes on with its parent's own targets.
+        label: What was asked for.
+        stopped: Why it ended.
+        steps: Number of steps.
+        seconds: Time of the steps.
+        distance: Mean distance that remains, photo pixels.
+        rect: The photo's rectangle that changed, or None.
+        request: What was asked for on top of the parent, as `pipeline.requestfile` reads it.
+        message: A remark for people.
+    """
+
+    edit: int
+    parent: int
+    continued: bool
+    label: str
+    stopped: str
+    steps: int
+    seconds: float
+    distance: float
+    rect: Window | None
+    request: Json
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """Edits and moments.
+
+    Attributes:
+        edits: All edits by number.
+        moments: Oldest first; the first one cannot be undone.
+        now: Index of the present moment.
+    """
+
+    edits: Mapping[int, EditNote]
+    moments: tuple[Moment, ...]
+    now: int
+
+    @classmethod
+    def begin(cls, draft: Draft) -> "Document":
+        """A document without edits."""
+        return cls(edits={}, moments=(Moment(shown=UNTOUCHED, draft=draft),), now=0)
+
+    @property
+    def moment(self) -> Moment:
+        """The present one."""
+        return self.moments[self.now]
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an earlier moment."""
+        return self.now > 0
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a later moment."""
+        return self.now + 1 < len(self.moments)
+
+    def commit(self, draft: Draft) -> "Document":
+        """Take one step that can be undone; what had been undone before is gone."""
+        return self._go(Moment(shown=self.moment.shown, draft=draft))
+
+    def show(self, edit: int) -> "Document":
+        """Go to an edit.
+
+        Raises:
+            UnknownError: There is none of that number.
+        """
+        if edit != UNTOUCHED:
+            self.note(edit)
+        return self._go(Moment(shown=edit, draft=self.moment.draft))
+
+    def with_edit(self, note: EditNote, draft: Draft) -> "Document":
+        """Add an edit, show it, and go on with this draft."""
+        grown = replace(self, edits={**self.edits, note.edit: note})
+        return grown._go(Moment(shown=note.edit, draft=draft))
+
+    def undo(self) -> "Document":
+        """Go one moment back; the first one stays."""
+        return replace(self, now=max(self.now - 1, 0))
+
+    def redo(self) -> "Document":
+        """Go one moment forward; the last one stays."""
+        return replace(self, now=min(self.now + 1, len(self.moments) - 1))
+
+    def note(self, edit: int) -> EditNote:
+        """What is known of an edit.
+
+        Raises:
+            UnknownError: There is none of that number.
+        """
+        if edit not in self.edits:
+            raise UnknownError(f"there is no edit {edit}")
+        return self.edits[edit]
+
+    def path(self, edit: int) -> list[EditNote]:
+        """The edits that lead to this one, the first one first; none for the untouched photo."""
+        way: list[EditNote] = []
+        while edit != UNTOUCHED:
+            way.append(self.note(edit))
+            edit = way[-1].parent
+        return way[::-1]
+
+    def to_json(self) -> Json:
+        """Everything, for a file."""
+        return {
+            "edits": [asdict(note) for note in self.edits.values()],
+            "moments": [{"shown": m.shown, "draft": m.draft.to_json()} for m in self.moments],
+            "now": self.now,
+        }
+
+    def _go(self, moment: Moment) -> "Document":
+        moments = (*self.moments[: self.now + 1], moment)[-MOST_MOMENTS:]
+        return replace(self, moments=moments, now=len(moments) - 1)
+
+
+def read_document(record: Json) -> Document:
+    """Undo `Document.to_json`.
+
+    Raises:
+        MessageError: The record is no document.
+    """
+    fields = cast("dict[str, Any]", record)
+    try:
+        notes = [
+            replace(EditNote(**note), rect=note["rect"] and tuple(note["rect"]))
+            for note in fields["edits"]
+        ]
+        moments = tuple(
+            Moment(shown=int(m["shown"]), draft=read_draft(m["draft"])) for m in fields["moments"]
+        )
+        now = int(fields["now"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise MessageError(f"the history is damaged ({error})") from error
+    if not 0 <= now < len(moments):
+        raise MessageError("the history is damaged: it is at no moment")
+    return Document(edits={note.edit: note for note in notes}, moments=moments, now=now)

@@ -1,0 +1,95 @@
+"""What a draft refers to and is too large to lie in it: painted masks, and other faces."""
+
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.models import Models
+from pipeline.request import EditRequest, Mask
+from pipeline.requestfile import read_mask
+from pipeline.session import Json, write_atomically
+from pipeline.studio.draft import Draft
+from pipeline.studio.errors import NoFaceError, UnknownError
+from pipeline.studio.pictures import write_bytes
+from pipeline.studio.records import keep_record, read_named, read_record
+from pipeline.studio.shelf import ID_LENGTH
+from pipeline.subject import choose_face, detect
+
+_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
+
+
+def keep_mask(folder: Path, mask: Mask) -> str:
+    """Keep a photo-sized mask as a file that `--mask` takes, and name it after its content."""
+    digest = hashlib.sha256(np.packbits(mask).tobytes())
+    digest.update(repr(mask.shape).encode("ascii"))
+    name = digest.hexdigest()[:ID_LENGTH]
+    picture = Image.fromarray(mask)
+    write_atomically(folder / f"{name}.png", lambda path: picture.save(path, format="PNG"))
+    return name
+
+
+def mask_file(face_folder: Path, name: str) -> Path:
+    """Where a kept mask lies.
+
+    Raises:
+        UnknownError: There is none of that name.
+    """
+    path = face_folder / "masks" / f"{name}.png"
+    if not _ID.fullmatch(name) or not path.is_file():
+        raise UnknownError("this mask is not here any more: paint it again")
+    return path
+
+
+def keep_expression(folder: Path, content: bytes, name: str, models: Models) -> Json:
+    """Find the largest face of another photo and keep its landmarks.
+
+    Raises:
+        PhotoError: The content is no photo.
+        NoFaceError: It shows no face.
+    """
+    identity = hashlib.sha256(content).hexdigest()[:ID_LENGTH]
+    file = folder / f"{identity}.photo"
+    write_atomically(file, lambda path: write_bytes(path, content))
+    try:
+        faces = detect(read_named(file, name), models)
+    finally:
+        file.unlink()
+    if not faces:
+        raise NoFaceError(f"no face was found in {name}: choose a photo with an upright face")
+    used = choose_face(faces, None)
+    keep_record(folder / f"{identity}.json", {"landmarks": used.landmarks.tolist()})
+    return {"expression": identity, "name": name, "faces": len(faces), "used": used.index}
+
+
+def read_expression(face_folder: Path, name: str) -> NDArray[np.float64]:
+    """Landmarks of a kept expression.
+
+    Raises:
+        UnknownError: There is none of that name.
+    """
+    path = face_folder / "expressions" / f"{name}.json"
+    record = read_record(path) if _ID.fullmatch(name) else None
+    if record is None:
+        raise UnknownError("this expression is not here any more: give its photo again")
+    return np.array(cast("dict[str, Any]", record)["landmarks"], np.float64)
+
+
+def read_draft_request(face_folder: Path, draft: Draft) -> EditRequest:
+    """The request that a draft asks for, with what lies in files.
+
+    Raises:
+        UnknownError: Its mask or expression is not here.
+    """
+    expression, file = None, None
+    if draft.expression is not None:
+        expression = read_expression(face_folder, draft.expression.expression)
+    if draft.mask is not None:
+        file = mask_file(face_folder, draft.mask)
+    request = draft.to_request(expression, None if file is None else read_mask(file))
+    return replace(request, mask_file=file)

@@ -1,0 +1,256 @@
+/**
+ * What the person can do, by name: each sends something to the server or changes the state.
+ * Panels, pointer and keyboard all call these.
+ */
+
+import * as app from "./state/app.mjs";
+import * as drafts from "./state/draft.mjs";
+import { intoSquare, mirrorPoint } from "./state/face.mjs";
+import { errorTitle } from "./state/wording.mjs";
+import * as views from "./state/view.mjs";
+import { Refused } from "./wire.mjs";
+
+const ZOOM_STEP = 1.3;
+const GLIDE_MS = 260;
+
+export class Actions {
+  #store;
+  #wire;
+  #gliding = 0;
+
+  constructor(store, wire) {
+    this.#store = store;
+    this.#wire = wire;
+  }
+
+  /** Tell the person that something failed. */
+  fail = (error) => {
+    const [code, text] = error instanceof Refused
+      ? [error.code, error.message]
+      : ["internal", `The page itself failed: ${error.message}. Reload it; nothing is lost.`];
+    this.#store.change(app.toast, "error", errorTitle(code), text);
+  };
+
+  async #ask(what, more) {
+    try {
+      return await this.#wire.send(what, more);
+    } catch (error) {
+      this.fail(error);
+      return null;
+    }
+  }
+
+  // --- photos -----------------------------------------------------------------------------------
+
+  async openFile(file) {
+    const limit = this.#store.state.hello?.limits?.upload_bytes ?? Infinity;
+    if (file.size > limit) {
+      const text = `${file.name} has ${megabytes(file.size)}; at most ${megabytes(limit)} can be opened.`;
+      this.#store.change(app.toast, "error", errorTitle("too-large"), text);
+      return;
+    }
+    this.#store.change(app.uploading, { name: file.name });
+    try {
+      await this.#wire.post("photos", file, file.name || "pasted.png");
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.#store.change(app.uploading, null);
+    }
+  }
+
+  openPhoto = (photo) => this.#ask("open", { photo });
+  closePhoto = () => this.#ask("close");
+  forgetPhoto = (photo) => this.#ask("forget", { photo });
+
+  async chooseFace(number) {
+    if (number === this.#store.state.desk.face) return;
+    await this.#ask("face", { face: number });
+  }
+
+  prepare = () => this.#ask("invert");
+
+  async expressionFrom(file) {
+    const { desk } = this.#store.state;
+    this.#store.change(app.uploading, { name: file.name });
+    try {
+      const path = `photos/${desk.photo.photo}/faces/${desk.face}/expressions`;
+      const { expression, name, faces } = await this.#wire.post(path, file, file.name || "pasted.png");
+      if (faces > 1) {
+        const text = `${name} shows ${faces} faces; the expression of the largest is taken.`;
+        this.#store.change(app.toast, "info", "The largest face is taken", text);
+      }
+      this.commit(drafts.setExpression(app.draftOf(this.#store.state), { expression, name }));
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.#store.change(app.uploading, null);
+    }
+  }
+
+  // --- the draft --------------------------------------------------------------------------------
+
+  /** Send a draft as one step of undo; resolves when the server has it. */
+  async commit(draft) {
+    const { state } = this.#store;
+    if (drafts.sameDraft(draft, state.pending?.draft ?? state.desk.draft)) {
+      this.#store.change(app.gestured, null);
+      return;
+    }
+    const number = this.#wire.next;
+    const sent = this.#wire.send("draft", { draft });
+    this.#store.change(app.draftSent, draft, number);
+    try {
+      await sent;
+      this.#store.change(app.draftAnswered, number, true);
+    } catch (error) {
+      this.#store.change(app.draftAnswered, number, false);
+      this.fail(error);
+    }
+  }
+
+  /** Change the chosen point, or do nothing without one. */
+  #point(change) {
+    const { state } = this.#store;
+    const point = app.draftOf(state).points.find((one) => one.id === state.selected);
+    if (point) this.commit(change(app.draftOf(state), point.id, point));
+    return Boolean(point);
+  }
+
+  lock = (id) => this.#withPoint(id, drafts.toggleLock);
+  delete = (id) => this.#withPoint(id, drafts.deletePoint);
+
+  #withPoint(id, change) {
+    if (typeof id === "string") this.commit(change(app.draftOf(this.#store.state), id));
+    else this.#point(change);
+  }
+
+  nudge([dx, dy]) {
+    const face = app.chosenFace(this.#store.state);
+    return this.#point((draft, id, point) =>
+      drafts.setTarget(draft, id, intoSquare(face.square, [point.to[0] + dx, point.to[1] + dy])));
+  }
+
+  addPoint(place) {
+    const draft = drafts.addPoint(app.draftOf(this.#store.state), place);
+    this.commit(draft);
+    this.#store.change(app.select, draft.points.at(-1).id);
+  }
+
+  /** Add the mirror images of the chosen point, or of all; one that has its image replaces that. */
+  mirror() {
+    const { state } = this.#store;
+    const draft = app.draftOf(state);
+    const chosen = draft.points.filter((one) => !state.selected || one.id === state.selected);
+    this.#mirrorAll(draft, chosen);
+  }
+
+  mirrorAll() {
+    const draft = app.draftOf(this.#store.state);
+    this.#mirrorAll(draft, draft.points);
+  }
+
+  #mirrorAll(draft, points) {
+    const { state } = this.#store;
+    const face = app.chosenFace(state);
+    const landmarks = app.landmarksOf(state);
+    if (!face || points.length === 0) return;
+    this.commit(points.reduce((all, point) => {
+      const image = mirrorPoint(landmarks, point);
+      return drafts.addMirrored(all, point, {
+        at: intoSquare(face.square, image.at),
+        to: intoSquare(face.square, image.to),
+        lock: image.lock,
+      }, face.square.size * 0.02);
+    }, draft));
+  }
+
+  clearPoints = () => this.commit(drafts.clearPoints(app.draftOf(this.#store.state)));
+
+  undo = () => this.#ask("undo");
+  redo = () => this.#ask("redo");
+  show = (edit) => this.#ask("show", { edit });
+  settings = (settings) => this.#ask("settings", { settings });
+
+  // --- runs -------------------------------------------------------------------------------------
+
+  async run() {
+    const { state } = this.#store;
+    const next = app.nextRun(state);
+    if (next === "none") return;
+    this.#store.change(app.select, null);
+    if (state.desk.inversion) {
+      await this.#ask(next);
+      return;
+    }
+    this.#store.change(app.waitToRun, true);
+    if (app.working(state) !== "invert") await this.prepare();
+  }
+
+  stop = () => this.#ask("stop");
+  cancel = (job) => this.#ask("cancel", { job });
+
+  /** Esc: stop a run, else let go of the chosen point, else end the comparison. */
+  escape() {
+    const { state } = this.#store;
+    if (app.working(state) === "run") this.stop();
+    else if (state.selected) this.#store.change(app.select, null);
+    else this.#store.change(app.compare, null);
+  }
+
+  export = (what) => this.#ask("export", { what });
+
+  // --- looking ----------------------------------------------------------------------------------
+
+  zoomBy(factor) {
+    const { state } = this.#store;
+    const middle = state.canvas.map((side) => side / 2);
+    const to = views.zoomBy(state.view, middle, factor, app.photoSize(state), state.canvas);
+    this.#glide(() => to);
+  }
+
+  zoomIn = () => this.zoomBy(ZOOM_STEP);
+  zoomOut = () => this.zoomBy(1 / ZOOM_STEP);
+
+  lookAtAll() {
+    this.#glide((state) => views.fitPhoto(app.photoSize(state), state.canvas));
+  }
+
+  lookAtFace() {
+    this.#glide(app.faceView);
+  }
+
+  lookClosely() {
+    const { state } = this.#store;
+    const middle = state.canvas.map((side) => side / 2);
+    const to = views.zoomTo(state.view, middle, 1 / Math.min(window.devicePixelRatio || 1, 2));
+    this.#glide(() => to);
+  }
+
+  /** Stop a view that glides, because the person takes it. */
+  hold() {
+    this.#gliding += 1;
+  }
+
+  /** Glide to a view; it is asked for anew in each frame, since the canvas may change meanwhile. */
+  #glide(viewOf) {
+    const { state } = this.#store;
+    if (!state.view) return;
+    this.hold();
+    const [mine, from, start] = [this.#gliding, state.view, performance.now()];
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const step = (now) => {
+      const current = this.#store.state;
+      if (mine !== this.#gliding || !current.view) return;
+      const time = still ? 1 : Math.min(Math.max((now - start) / GLIDE_MS, 0), 1);
+      const eased = 1 - (1 - time) ** 3;
+      this.#store.change(app.looked, views.between(from, viewOf(current), eased, current.canvas));
+      if (time < 1) requestAnimationFrame(step);
+    };
+    requestAnimationFrame(step);
+  }
+}
+
+function megabytes(bytes) {
+  return `${Math.round(bytes / 2 ** 20)} MB`;
+}

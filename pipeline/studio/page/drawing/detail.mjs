@@ -1,0 +1,57 @@
+/**
+ * Full resolution of the part that is looked at, for photos that the server shows reduced.
+ */
+
+import { visible } from "../state/view.mjs";
+
+const LARGEST = 2048;
+const CELL = 256;
+const REST_MS = 250;
+
+export class Detail {
+  #album;
+  #wanted = null;
+  #timer = 0;
+
+  constructor(album) {
+    this.#album = album;
+  }
+
+  /**
+   * Draw the part in the canvas, or around the pointer for the loupe, once it is there.
+   *
+   * @param context in photo pixels
+   * @param scale device pixels per photo pixel
+   * @param looked [x0, y0, x1, y1] in photo pixels that are seen
+   */
+  draw(context, scale, photo, looked) {
+    if (!looked || scale <= photo.display[0] / photo.width) return;
+    const rect = cells(looked, photo);
+    if (!rect) return;
+    const address = `photos/${photo.photo}/window?rect=${rect.join(",")}`;
+    if (this.#wanted === address) {
+      this.#album.get(address, rect)?.draw(context, scale);
+      return;
+    }
+    // Only where the view rests: a pan would ask for dozens.
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#wanted = address;
+      this.#album.get(address, rect);
+    }, REST_MS);
+  }
+}
+
+/** The rectangle on a grid of cells, so that small moves ask for nothing new; null if too large. */
+function cells([x0, y0, x1, y1], { width, height }) {
+  const rect = [
+    Math.floor(x0 / CELL) * CELL, Math.floor(y0 / CELL) * CELL,
+    Math.min(Math.ceil(x1 / CELL) * CELL, width), Math.min(Math.ceil(y1 / CELL) * CELL, height),
+  ];
+  return rect[2] - rect[0] <= LARGEST && rect[3] - rect[1] <= LARGEST ? rect : null;
+}
+
+/** What the canvas shows of the photo. */
+export function seen(state) {
+  return visible(state.view, [state.desk.photo.width, state.desk.photo.height], state.canvas);
+}

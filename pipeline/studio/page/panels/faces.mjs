@@ -1,0 +1,79 @@
+/**
+ * The faces of the photo, and how ready the chosen one is.
+ */
+
+import { byId, element, mark, rebuild, say } from "../dom.mjs";
+import * as app from "../state/app.mjs";
+import { duration } from "../state/wording.mjs";
+
+export function createFaces(actions) {
+  byId("prepare").addEventListener("click", () => actions.prepare());
+  byId("faces").addEventListener("keydown", (event) => walk(event));
+  return (state) => {
+    const { desk } = state;
+    if (!desk?.photo) return;
+    const faces = desk.photo.faces ?? [];
+    const key = [desk.photo.photo, faces.map(({ face, inverted, problem }) => [face, inverted, problem])];
+    rebuild(byId("faces"), key, () => faces.map((face) => faceButton(desk.photo.photo, face, actions)));
+    for (const button of byId("faces").children) {
+      const chosen = Number(button.dataset.face) === desk.face;
+      mark(button, "aria-checked", chosen);
+      button.tabIndex = chosen || (desk.face === null && button === byId("faces").firstChild) ? 0 : -1;
+    }
+    updateState(state);
+  };
+}
+
+function faceButton(photo, { face, inverted, problem }, actions) {
+  const picture = element("img", { src: `photos/${photo}/faces/${face}/thumbnail`, alt: "", draggable: "false" });
+  const title = problem ?? `Face ${face}${inverted ? ", ready" : ""}`;
+  return element(
+    "button",
+    {
+      class: problem ? "face small-face" : "face", role: "radio", "data-face": String(face),
+      "aria-label": title, "data-tip": title, onclick: () => actions.chooseFace(face),
+    },
+    picture,
+    element("span", {}, String(face)),
+    inverted ? element("span", { class: "ready" }) : null,
+  );
+}
+
+// Arrow keys walk through a group of radio buttons.
+function walk(event) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const all = [...event.currentTarget.children];
+  const next = all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
+  next?.focus();
+}
+
+function updateState(state) {
+  const line = byId("face-state");
+  const face = app.chosenFace(state);
+  const [text, kind] = readiness(state, face);
+  say(line, text);
+  line.className = `state-line ${kind}`;
+  const { desk } = state;
+  const idle = app.working(state) !== "invert" && !desk.queued.some(({ kind: k }) => k === "invert");
+  const wanted = face && !face.problem && idle && (!desk.inversion || app.outdated(state));
+  byId("prepare").hidden = !wanted;
+  if (wanted) {
+    const again = desk.inversion ? "Prepare again with these settings" : "Prepare the face";
+    say(byId("prepare"), again);
+  }
+}
+
+function readiness(state, face) {
+  const { desk } = state;
+  if (!face) return desk.photo.faces?.length > 1 ? ["Choose the face to edit.", ""] : ["", ""];
+  if (face.problem) return [face.problem, "warn"];
+  const { inversion } = desk;
+  if (app.working(state) === "invert") return ["Being prepared; you can set points meanwhile.", ""];
+  if (!inversion) return ["Not prepared yet.", ""];
+  if (inversion.poor) return [inversion.message, "warn"];
+  const took = inversion.seconds ? ` in ${duration(inversion.seconds)}` : "";
+  return [`Ready, prepared${took} (${inversion.psnr.toFixed(1)} dB).`, ""];
+}

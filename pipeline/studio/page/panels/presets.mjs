@@ -1,0 +1,86 @@
+/**
+ * Sliders for named expressions, and the expression of another photo.
+ */
+
+import { byId, element, fillSlider, rebuild, say } from "../dom.mjs";
+import * as app from "../state/app.mjs";
+import { setExpression, setPreset } from "../state/draft.mjs";
+import { strength } from "../state/wording.mjs";
+
+const FEW = 6;
+
+export function createPresets(store, actions) {
+  createExpression(store, actions);
+  return (state) => {
+    if (!state.hello || !state.desk?.photo) return;
+    rebuild(byId("presets"), state.hello.presets, () => sliders(state.hello.presets, store, actions));
+    const { presets, expression } = app.draftOf(state);
+    const usable = app.chosenFace(state) !== null && !app.chosenFace(state).problem;
+    for (const row of byId("presets").querySelectorAll(".slider")) {
+      const slider = row.querySelector("input");
+      const value = presets[slider.dataset.name] ?? 0;
+      if (Number(slider.value) !== value) slider.value = value;
+      slider.disabled = !usable || app.working(state) === "run";
+      row.classList.toggle("set", value !== 0);
+      say(row.querySelector("output"), strength(value));
+      fillSlider(slider);
+    }
+    byId("expression-pick").hidden = expression !== null;
+    byId("expression-pick").disabled = !usable;
+    byId("expression-chosen").hidden = expression === null;
+    if (expression) say(byId("expression-name"), expression.name);
+  };
+}
+
+/** A slider for each; many are put under headings. */
+function sliders(presets, store, actions) {
+  const groups = new Map();
+  for (const preset of presets) {
+    const group = presets.length > FEW ? (preset.group ?? "") : "";
+    groups.set(group, [...(groups.get(group) ?? []), presetSlider(preset, store, actions)]);
+  }
+  return [...groups].flatMap(([group, rows]) => (group ? [element("h3", {}, group), ...rows] : rows));
+}
+
+function presetSlider({ name, title, least, most, step }, store, actions) {
+  const slider = element("input", {
+    type: "range", min: String(least), max: String(most), step: String(step), value: "0", "data-name": name,
+  });
+  const change = () => {
+    // A pointer hardly hits zero, a key does.
+    const near = slider.matches(":active") && Math.abs(slider.value) < 1.5 * step;
+    const value = near ? 0 : Number(slider.value);
+    return setPreset(app.draftOf(store.state), name, value);
+  };
+  slider.addEventListener("input", () => store.change(app.gestured, change()));
+  slider.addEventListener("change", () => actions.commit(change()));
+  const row = element("label", { class: "slider", "data-preset": name }, element("span", {}, title), slider, element("output"));
+  row.addEventListener("dblclick", () => actions.commit(setPreset(app.draftOf(store.state), name, 0)));
+  return row;
+}
+
+function createExpression(store, actions) {
+  const button = byId("expression-pick");
+  button.addEventListener("click", () => byId("expression-input").click());
+  byId("expression-input").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    if (file) actions.expressionFrom(file);
+    event.target.value = "";
+  });
+  byId("expression-clear").addEventListener("click", () =>
+    actions.commit(setExpression(app.draftOf(store.state), null)));
+  const panel = byId("expression");
+  panel.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    button.classList.add("over");
+  });
+  panel.addEventListener("dragleave", () => button.classList.remove("over"));
+  panel.addEventListener("drop", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    button.classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file && !button.disabled) actions.expressionFrom(file);
+  });
+}

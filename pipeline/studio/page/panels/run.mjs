@@ -1,0 +1,108 @@
+/**
+ * The main button with what the run does now, and the bar over the stage for other long work.
+ */
+
+import { byId, say } from "../dom.mjs";
+import * as app from "../state/app.mjs";
+import { distance, duration, stageTitle, stopTitle, timeLeft } from "../state/wording.mjs";
+
+export function createRun(store, actions) {
+  byId("run").addEventListener("click", () =>
+    app.working(store.state) === "run" ? actions.stop() : actions.run());
+  byId("job-cancel").addEventListener("click", () => {
+    const { desk } = store.state;
+    if (desk?.job) actions.cancel(desk.job.job);
+  });
+  return (state) => {
+    updateJob(state);
+    if (state.desk?.photo && state.hello) updateRun(state);
+  };
+}
+
+/** The job with its newest progress. */
+function jobOf(state) {
+  const job = state.desk?.job ?? null;
+  const { progress } = state;
+  return job && progress?.job === job.job ? { ...job, ...progress } : job;
+}
+
+function fill(bar, job) {
+  if (job.total) bar.value = Math.min(job.done / job.total, 1);
+  else bar.removeAttribute("value");
+}
+
+function updateJob(state) {
+  const job = jobOf(state);
+  const shown = state.upload || (job && job.kind !== "run");
+  byId("job").hidden = !shown;
+  if (!shown) return;
+  byId("job-cancel").hidden = Boolean(state.upload);
+  if (state.upload) {
+    say(byId("job-title"), `Opening ${state.upload.name}`);
+    say(byId("job-left"), "");
+    byId("job-bar").removeAttribute("value");
+    return;
+  }
+  const stage = job.stages > 1 ? `${job.stage_index} of ${job.stages}: ` : "";
+  say(byId("job-title"), stage + stageTitle(job.stage || job.kind));
+  say(byId("job-left"), timeLeft(job.left));
+  fill(byId("job-bar"), job);
+}
+
+function updateRun(state) {
+  const running = app.working(state) === "run";
+  const job = jobOf(state);
+  const next = app.nextRun(state);
+  const button = byId("run");
+  button.classList.toggle("stop", running);
+  button.disabled = !running && (next === "none" || state.runWhenReady);
+  byId("run-icon").setAttribute("href", running ? "#i-stop" : "#i-play");
+  say(byId("run-label"), running ? "Stop" : state.runWhenReady ? "Runs when the face is ready" : next === "continue" ? "Continue" : "Run");
+  button.dataset.tip = running ? "Stop; what was reached is kept" : "Run";
+  button.dataset.key = running ? "Esc" : "Enter";
+  byId("run-progress").hidden = !running;
+  if (running) fill(byId("run-progress"), job);
+  sayState(running ? runningText(state, job) : restingText(state));
+  updateMachine(state);
+}
+
+function sayState(parts) {
+  const node = byId("run-state");
+  const text = parts.join("");
+  if (node.textContent === text) return;
+  node.replaceChildren(...parts.map((part, k) => {
+    if (k % 2 === 0) return part;
+    const strong = document.createElement("b");
+    strong.textContent = part;
+    return strong;
+  }));
+}
+
+function runningText(state, job) {
+  const away = state.frame?.distance ?? job.distance;
+  if (!job.total) return [stageTitle(job.stage || "run")];
+  const steps = String(Math.max(job.done ?? 0, state.frame?.step ?? 0));
+  const text = ["Step ", steps, ` of ${job.total}`];
+  return away === null || away === undefined
+    ? text : [...text.slice(0, 2), `${text[2]}  ·  `, distance(away), " to go"];
+}
+
+function restingText(state) {
+  const edit = app.shownEdit(state);
+  if (!edit) {
+    return app.chosenFace(state) && app.nextRun(state) === "none" ? ["Pull a point or move a slider, then run."] : [""];
+  }
+  const rest = edit.distance > 0 ? `, ${distance(edit.distance)} short of the targets` : "";
+  const end = edit.message ? `${edit.steps} steps` : `${stopTitle(edit.stopped)} after ${edit.steps} steps`;
+  return [`${end}${rest}. ${edit.message}`.trim()];
+}
+
+function updateMachine(state) {
+  const { hello, desk } = state;
+  const quality = hello.qualities.find(({ name }) => name === desk.settings.quality);
+  const takes = quality?.seconds && hello.slow ? `Preparing a face takes about ${duration(quality.seconds)}.` : "";
+  const text = [...hello.problems, takes].filter((part) => part !== "").join(" ");
+  // Said until the first edit shows how long things take here.
+  byId("machine").hidden = text === "" || desk.edits.length > 0;
+  say(byId("machine"), text);
+}

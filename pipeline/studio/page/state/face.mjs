@@ -1,0 +1,132 @@
+/**
+ * Geometry of a face in photo pixels, from its 68 landmarks (iBUG order).
+ */
+
+// Landmark k and its mirror image; those on the midline mirror onto themselves.
+const PAIRS = [
+  ...range(0, 8).map((k) => [k, 16 - k]),
+  ...range(17, 22).map((k) => [k, 43 - k]),
+  [36, 45], [37, 44], [38, 43], [39, 42], [40, 47], [41, 46],
+  [31, 35], [32, 34],
+  [48, 54], [49, 53], [50, 52], [55, 59], [56, 58],
+  [60, 64], [61, 63], [65, 67],
+];
+
+const MIRRORED = range(0, 68);
+for (const [one, other] of PAIRS) {
+  MIRRORED[one] = other;
+  MIRRORED[other] = one;
+}
+
+/** Landmarks that a person may want to pull, by name, as seen in the picture. */
+export const NAMED = [
+  ["Left mouth corner", 48], ["Right mouth corner", 54],
+  ["Upper lip", 51], ["Lower lip", 57],
+  ["Left brow, inner end", 21], ["Right brow, inner end", 22],
+  ["Left brow, middle", 19], ["Right brow, middle", 24],
+  ["Left eye, upper lid", 37], ["Right eye, upper lid", 44],
+  ["Tip of the nose", 30], ["Chin", 8],
+];
+
+const NEAR_LANDMARK = 0.08;
+
+function range(from, to) {
+  return Array.from({ length: to - from }, (_, k) => from + k);
+}
+
+function middle(points) {
+  const sum = points.reduce((total, [x, y]) => [total[0] + x, total[1] + y], [0, 0]);
+  return [sum[0] / points.length, sum[1] / points.length];
+}
+
+/** The face's own frame: `across` is the unit vector along the eyes, `apart` their distance. */
+export function frame(landmarks) {
+  const left = middle(landmarks.slice(36, 42));
+  const right = middle(landmarks.slice(42, 48));
+  const apart = Math.hypot(right[0] - left[0], right[1] - left[1]) || 1;
+  const across = [(right[0] - left[0]) / apart, (right[1] - left[1]) / apart];
+  const mouth = middle([landmarks[48], landmarks[54]]);
+  return { origin: middle([middle([left, right]), mouth]), across, apart };
+}
+
+/** A vector mirrored left-right in the face's frame. */
+export function mirrorWay(landmarks, [dx, dy]) {
+  const { across } = frame(landmarks);
+  const along = 2 * (dx * across[0] + dy * across[1]);
+  return [dx - along * across[0], dy - along * across[1]];
+}
+
+/**
+ * A place mirrored left-right. Near a landmark it is that landmark's counterpart, which is right
+ * for turned heads, too; elsewhere the axis between the eyes and the mouth is the mirror.
+ */
+export function mirrorPlace(landmarks, place) {
+  const { origin, apart } = frame(landmarks);
+  const near = nearest(landmarks, place);
+  if (near.distance < NEAR_LANDMARK * apart) {
+    const from = landmarks[near.index];
+    const to = landmarks[MIRRORED[near.index]];
+    const way = mirrorWay(landmarks, [place[0] - from[0], place[1] - from[1]]);
+    return [to[0] + way[0], to[1] + way[1]];
+  }
+  const way = mirrorWay(landmarks, [place[0] - origin[0], place[1] - origin[1]]);
+  return [origin[0] + way[0], origin[1] + way[1]];
+}
+
+/** A point {at, to, lock} mirrored left-right. */
+export function mirrorPoint(landmarks, { at, to, lock }) {
+  const place = mirrorPlace(landmarks, at);
+  const way = mirrorWay(landmarks, [to[0] - at[0], to[1] - at[1]]);
+  return { at: place, to: [place[0] + way[0], place[1] + way[1]], lock };
+}
+
+/** The landmark nearest to a place, with its distance. */
+export function nearest(landmarks, [x, y]) {
+  let best = { index: -1, distance: Infinity };
+  landmarks.forEach(([px, py], index) => {
+    const distance = Math.hypot(px - x, py - y);
+    if (distance < best.distance) best = { index, distance };
+  });
+  return best;
+}
+
+/** The place of the nearest landmark within `reach`, else the place itself. */
+export function snap(landmarks, place, reach) {
+  const near = nearest(landmarks, place);
+  return near.distance <= reach ? [...landmarks[near.index]] : place;
+}
+
+/** Corners of a face's square, in order. */
+export function corners({ centre, size, angle }) {
+  const [c, s] = [Math.cos(angle), Math.sin(angle)];
+  const half = size / 2;
+  return [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([u, v]) => [
+    centre[0] + half * (u * c - v * s),
+    centre[1] + half * (u * s + v * c),
+  ]);
+}
+
+/** Whether a place lies in a face's square, where points may be. */
+export function inSquare({ centre, size, angle }, [x, y]) {
+  const [dx, dy] = [x - centre[0], y - centre[1]];
+  const u = dx * Math.cos(angle) + dy * Math.sin(angle);
+  const v = dy * Math.cos(angle) - dx * Math.sin(angle);
+  return Math.abs(u) <= size / 2 && Math.abs(v) <= size / 2;
+}
+
+/** Whether a place lies in a rectangle [x0, y0, x1, y1]. */
+export function inRect([x0, y0, x1, y1], [x, y]) {
+  return x >= x0 && x < x1 && y >= y0 && y < y1;
+}
+
+/** The nearest place inside a face's square. */
+export function intoSquare({ centre, size, angle }, [x, y]) {
+  const [c, s] = [Math.cos(angle), Math.sin(angle)];
+  const [dx, dy] = [x - centre[0], y - centre[1]];
+  // A hair inside, so that rounding never puts a point out again.
+  const half = size / 2 - Math.max(size * 1e-4, 1e-3);
+  const hold = (value) => Math.min(Math.max(value, -half), half);
+  const u = hold(dx * c + dy * s);
+  const v = hold(dy * c - dx * s);
+  return [centre[0] + u * c - v * s, centre[1] + u * s + v * c];
+}

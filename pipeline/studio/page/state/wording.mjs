@@ -1,0 +1,94 @@
+/**
+ * Words for numbers, stages and errors, as the person reads them.
+ */
+
+const STAGES = {
+  faces: "Looking for faces",
+  align: "Cutting out the face",
+  project: "Finding the face in the generator",
+  projection: "Finding the face in the generator",
+  tune: "Tuning the generator to this face",
+  tuning: "Tuning the generator to this face",
+  invert: "Learning the face",
+  drag: "Moving the points",
+  run: "Moving the points",
+  compose: "Composing the photo",
+  export: "Saving",
+};
+
+const STOPS = {
+  reached: "Arrived",
+  stalled: "Came no nearer",
+  "step cap": "Out of steps",
+  stopped: "Stopped",
+  interrupted: "Interrupted",
+  "nothing to do": "Nothing to do",
+};
+
+const TITLES = {
+  "not-a-photo": "This is not a photo",
+  "broken-photo": "The photo cannot be read",
+  "too-large": "The photo is too large",
+  "no-face": "No face found",
+  "face-too-small": "The face is too small",
+  request: "This edit cannot be run",
+  "no-inversion": "The face is not ready yet",
+  busy: "One moment",
+  unknown: "No longer there",
+  disk: "The disk refuses",
+  memory: "Out of memory",
+  internal: "Something went wrong",
+  "bad-request": "Something went wrong",
+  offline: "The studio does not answer",
+};
+
+/** A stage's name. */
+export function stageTitle(stage) {
+  return STAGES[stage] ?? (stage ? stage[0].toUpperCase() + stage.slice(1) : "Working");
+}
+
+/** Why a run ended. */
+export function stopTitle(stopped) {
+  return STOPS[stopped] ?? stopped;
+}
+
+/** Headline of an error. */
+export function errorTitle(code) {
+  return TITLES[code] ?? "Something went wrong";
+}
+
+/** "about 8 s left", "about 2 min left"; nothing when unknown. */
+export function timeLeft(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "";
+  if (seconds < 1.5) return "almost done";
+  return `about ${duration(seconds)} left`;
+}
+
+/** "8 s", "2 min". */
+export function duration(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  return `${Math.round(seconds / 60)} min`;
+}
+
+/** "12.4 px", "3 px". */
+export function distance(pixels) {
+  return `${pixels < 10 ? pixels.toFixed(1) : Math.round(pixels)} px`;
+}
+
+/** "67 %". */
+export function percent(scale) {
+  const value = scale * 100;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
+}
+
+/** "+0.80", "0.00", "−1.20". */
+export function strength(value) {
+  const text = Math.abs(value).toFixed(2);
+  if (Number(text) === 0) return "0";
+  return value > 0 ? `+${text}` : `−${text}`;
+}
+
+/** "1 point", "3 points". */
+export function count(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,185 @@
+"""Everything that the studio keeps on disk; the folder is the state, and outlives every crash.
+
+    token  desk.json                       the address's secret; what lies on the desk
+    photos/ID/photo.jpg  about.json        the file as it came, ID from its SHA-256; its name
+    photos/ID/faces.json                   the faces, once looked for
+    photos/ID/face-2/masks/ID.png          painted masks, as large as the photo
+    photos/ID/face-2/expressions/ID.json   landmarks of other faces
+    photos/ID/face-2/SLOT/session/         a session of the library (`pipeline.session`)
+    photos/ID/face-2/SLOT/document.json    history and draft
+    photos/ID/face-2/SLOT/pictures/        what edits look like, made again where missing
+
+A slot is one inversion: quality, seed and generator.
+"""
+
+import hashlib
+import re
+import secrets
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, cast
+
+from pipeline.decode import KINDS
+from pipeline.errors import SessionError
+from pipeline.photo import Photo, read_photo
+from pipeline.session import Json, write_atomically
+from pipeline.studio.errors import MessageError, UnknownError
+from pipeline.studio.pictures import write_bytes
+from pipeline.studio.records import PhotoRecord, Slot, keep_record, read_named, read_record
+from pipeline.studio.settings import StudioSettings
+
+ID_LENGTH = 16
+_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
+
+
+class Shelf:
+    """The folder of all photos."""
+
+    def __init__(self, folder: Path, generator_sha256: str) -> None:
+        self.folder = folder
+        self._generator = generator_sha256[:8]
+        try:
+            (folder / "photos").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SessionError(f"cannot use the folder {folder}: {error.strerror}") from error
+        for left in folder.glob("photos/*/exports"):  # nobody has their addresses any more
+            shutil.rmtree(left, ignore_errors=True)
+
+    def token(self) -> str:
+        """The address's secret: made once, kept readable for the owner only."""
+        path = self.folder / "token"
+        if not path.is_file() or len(path.read_text("ascii")) < 32:
+            path.unlink(missing_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(32), "ascii")
+        return path.read_text("ascii")
+
+    def read_desk(self) -> Json:
+        """What lay on the desk; nothing where nothing is kept."""
+        return read_record(self.folder / "desk.json") or {}
+
+    def keep_desk(self, record: Json) -> None:
+        """Remember what lies on the desk."""
+        keep_record(self.folder / "desk.json", record)
+
+    def add_photo(self, content: bytes, name: str, origin: Path | None = None) -> PhotoRecord:
+        """Keep a file, once it is known to be a photo.
+
+        Raises:
+            PhotoError: It cannot be read as one.
+            SessionError: The disk does not take it.
+        """
+        identity = hashlib.sha256(content).hexdigest()[:ID_LENGTH]
+        folder = self.folder / "photos" / identity
+        known = self._read(folder)
+        if known is not None:
+            named = replace(known, name=name, origin=str(origin) if origin else known.origin)
+            return self.touch(named)
+        incoming = self.folder / "photos" / f".{identity}"
+        write_atomically(incoming, lambda path: write_bytes(path, content))
+        try:
+            photo = read_named(incoming, name)
+            file = folder / f"photo{_suffix(photo)}"
+            folder.mkdir(exist_ok=True)
+            incoming.replace(file)
+        finally:
+            incoming.unlink(missing_ok=True)
+        record = PhotoRecord(
+            photo=identity,
+            name=name,
+            file=file,
+            origin=None if origin is None else str(origin.resolve()),
+            width=photo.width,
+            height=photo.height,
+            kind=photo.kind,
+            notes=photo.notes,
+            opened=0.0,
+        )
+        return self.touch(record)
+
+    def import_photo(self, path: Path) -> None:
+        """Keep a copy of a file of this machine, and put it on the desk.
+
+        Raises:
+            PhotoError: It cannot be read.
+        """
+        read_photo(path)  # says what is wrong with the path itself
+        record = self.add_photo(path.read_bytes(), path.name, path)
+        self.keep_desk({**self.read_desk(), "photo": record.photo, "face": None})
+
+    def photos(self) -> list[PhotoRecord]:
+        """All photos, the latest first."""
+        found = (self._read(path) for path in (self.folder / "photos").iterdir())
+        return sorted((r for r in found if r is not None), key=lambda r: r.opened, reverse=True)
+
+    def record(self, photo: str) -> PhotoRecord:
+        """Look a photo up.
+
+        Raises:
+            UnknownError: There is none of that id.
+        """
+        found = self._read(self.folder / "photos" / photo) if _ID.fullmatch(photo) else None
+        if found is None:
+            raise UnknownError("this photo is not here any more: open it again")
+        return found
+
+    def touch(self, record: PhotoRecord) -> PhotoRecord:
+        """Note that the photo is the current one now."""
+        touched = replace(record, opened=time.time())
+        about: Json = {**asdict(touched), "file": touched.file.name}
+        keep_record(touched.folder / "about.json", about)
+        return touched
+
+    def forget(self, photo: str) -> None:
+        """Delete everything about a photo.
+
+        Raises:
+            UnknownError: There is none of that id.
+        """
+        shutil.rmtree(self.record(photo).folder, ignore_errors=True)
+
+    def slot(self, record: PhotoRecord, face: int, settings: StudioSettings) -> Slot:
+        """The place of one inversion; it need not exist yet."""
+        name = f"{settings.quality}-{settings.seed}-{self._generator}"
+        return Slot(
+            record=record,
+            face=face,
+            quality=settings.quality,
+            seed=settings.seed,
+            folder=self.face_folder(record, face) / name,
+        )
+
+    def faces_begun(self, record: PhotoRecord) -> list[int]:
+        """Numbers of the faces about which anything is kept."""
+        return sorted(int(path.name[5:]) for path in record.folder.glob("face-*/"))
+
+    def slots(self, record: PhotoRecord, face: int) -> list[Slot]:
+        """All inversions of a face that were begun."""
+        folders = sorted(self.face_folder(record, face).glob("*-*-*/"))
+        named = ((folder, folder.name.rsplit("-", 2)) for folder in folders)
+        return [
+            Slot(record=record, face=face, quality=quality, seed=int(seed), folder=folder)
+            for folder, (quality, seed, generator) in named
+            if generator == self._generator
+        ]
+
+    def face_folder(self, record: PhotoRecord, face: int) -> Path:
+        """Where everything about a face lies."""
+        return record.folder / f"face-{face}"
+
+    def _read(self, folder: Path) -> PhotoRecord | None:
+        try:
+            about = cast("dict[str, Any] | None", read_record(folder / "about.json"))
+            if about is None:
+                return None
+            file = folder / str(about.pop("file"))
+            notes = tuple(about.pop("notes"))
+            return PhotoRecord(**about, notes=notes, file=file) if file.is_file() else None
+        except (KeyError, TypeError, MessageError):
+            return None
+
+
+def _suffix(photo: Photo) -> str:
+    return next(iter(KINDS.get(photo.kind, ())), f".{photo.kind.lower()}")

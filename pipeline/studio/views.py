@@ -1,0 +1,190 @@
+"""The studio as the pages see it: JSON of what never changes, and of the desk."""
+
+import os
+from typing import Any, cast
+
+import numpy as np
+
+from editing.presets import PRESETS, STRONGEST
+from editing.regions import REGIONS
+from inversion.invert import QUALITIES
+from inversion.types import InversionReport
+from pipeline.decode import MAX_PIXELS
+from pipeline.errors import SessionError
+from pipeline.faces import Face
+from pipeline.models import Models
+from pipeline.session import Json, open_session
+from pipeline.studio.document import Document, EditNote
+from pipeline.studio.draft import MOST_POINTS
+from pipeline.studio.pictures import MASK_SIDE, display_size
+from pipeline.studio.records import PhotoRecord, Slot, read_faces
+from pipeline.studio.settings import describe_engines
+from pipeline.studio.shelf import Shelf
+from pipeline.subject import align_face
+from pipeline.version import VERSION
+from weights.errors import PhotodragError
+
+PROTOCOL = 1
+MOST_UPLOAD = 200_000_000
+"""Bytes of the largest file that is taken."""
+
+
+def describe_studio(models: Models) -> Json:
+    """What never changes while the studio runs."""
+    slow = models.device.type == "cpu"
+    return {
+        "type": "hello",
+        "version": VERSION,
+        "protocol": PROTOCOL,
+        "device": str(models.device),
+        "cores": os.cpu_count() or 1,
+        "slow": slow,
+        "generator": {
+            "name": models.generator_name,
+            "resolution": models.generator.config.resolution,
+        },
+        "limits": {
+            "upload_bytes": MOST_UPLOAD,
+            "pixels": MAX_PIXELS,
+            "points": MOST_POINTS,
+            "mask_side": MASK_SIDE,
+        },
+        "presets": [
+            {
+                "name": name,
+                "title": _title(name),
+                "group": _title(preset.regions[0]),
+                "least": -STRONGEST,
+                "most": STRONGEST,
+                "step": 0.05,
+            }
+            for name, preset in PRESETS.items()
+            if preset.sign > 0  # the others are a slider's negative half
+        ],
+        "regions": [{"name": name, "title": _title(name)} for name in REGIONS],
+        "qualities": [{"name": name, "title": _title(name), "seconds": None} for name in QUALITIES],
+        "engines": describe_engines(),
+        "problems": _problems(models),
+    }
+
+
+def describe_photos(shelf: Shelf, record: PhotoRecord | None, resolution: int) -> Json:
+    """All photos, and the current one with its faces."""
+    told: Json = {
+        "photos": [
+            {"photo": r.photo, "name": r.name, "width": r.width, "height": r.height}
+            for r in shelf.photos()
+        ],
+        "photo": None,
+    }
+    if record is not None:
+        faces = read_faces(record)
+        told["photo"] = {
+            "photo": record.photo,
+            "name": record.name,
+            "width": record.width,
+            "height": record.height,
+            "kind": record.kind,
+            "display": display_size(record.width, record.height),
+            "notes": record.notes,
+            "faces": None
+            if faces is None
+            else [_describe_face(shelf, record, face, resolution) for face in faces],
+        }
+    return told
+
+
+def describe_inversion(slot: Slot) -> Json | None:
+    """What was measured of a slot's inversion; None where there is none."""
+    if not slot.inverted:
+        return None
+    try:
+        report = cast("dict[str, Any]", open_session(slot.session).reports.get("invert"))
+    except SessionError:
+        return None
+    if not report:
+        return None
+    try:
+        warnings = InversionReport.from_json(report).warnings
+    except (KeyError, TypeError):
+        return None
+    return {
+        "id": slot.id,
+        "quality": slot.quality,
+        "seed": slot.seed,
+        "seconds": report["seconds"],
+        "psnr": report["psnr"],
+        "perceptual": report["perceptual"],
+        "perceptual_name": report["perceptual_name"],
+        "poor": bool(warnings),
+        "message": "; ".join(warnings),
+    }
+
+
+def describe_document(document: Document) -> Json:
+    """Draft, history and what can be undone."""
+    return {
+        "draft": document.moment.draft.to_json(),
+        "shown": document.moment.shown,
+        "undo": document.can_undo,
+        "redo": document.can_redo,
+        "edits": [_describe_edit(note) for note in document.edits.values()],
+    }
+
+
+def _describe_edit(note: EditNote) -> Json:
+    return {
+        "edit": note.edit,
+        "parent": note.parent,
+        "continued": note.continued,
+        "label": note.label,
+        "stopped": note.stopped,
+        "steps": note.steps,
+        "seconds": note.seconds,
+        "distance": note.distance,
+        "goes_on": note.stopped in ("stopped", "stalled", "step cap"),
+        "rect": note.rect,
+        "message": note.message,
+    }
+
+
+def _describe_face(shelf: Shelf, record: PhotoRecord, face: Face, resolution: int) -> Json:
+    told: Json = {
+        "face": face.index,
+        "box": [round(x, 2) for x in face.box],
+        "landmarks": round_points(face.landmarks),
+        "score": round(face.score, 3),
+        "window": None,
+        "square": None,
+        "inverted": False,
+        "edits": 0,
+        "problem": None,
+    }
+    try:
+        square = align_face(face, resolution)
+        told["window"] = square.window(record.width, record.height)
+        told["square"] = {"centre": square.centre, "size": square.size, "angle": square.angle}
+    except PhotodragError as error:
+        told["problem"] = str(error)
+    slots = shelf.slots(record, face.index)
+    told["inverted"] = any(slot.inverted for slot in slots)
+    told["edits"] = sum(len(list(slot.pictures.glob("????.jpg"))) for slot in slots)
+    return told
+
+
+def round_points(points: "np.ndarray[Any, Any]") -> list[list[float]]:
+    """Points [N, 2] for the page, to a hundredth of a pixel."""
+    return np.round(points, 2).tolist()
+
+
+def _title(name: str) -> str:
+    return name.replace("-", " ").capitalize()
+
+
+def _problems(models: Models) -> list[str]:
+    problems: list[str] = []
+    if models.device.type == "cpu":
+        problems.append(
+            "No graphics card is used: an inversion takes seconds to minutes, an edit seconds."
+        )
+    return problems

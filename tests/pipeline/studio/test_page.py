@@ -1,0 +1,279 @@
+"""The studio as a person uses it: a real browser, a real server process, the real networks."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.photo import read_photo
+from tests.pipeline.studio.browsing import Browser, Json, Visit, chromium, expect
+
+ROOT = Path(__file__).parents[3]
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Studio:
+    """`photodrag studio` as a process of its own, which can be killed and started again."""
+
+    folder: Path
+    port: int = 0
+    address: str = ""
+    process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, on the port that it had before."""
+        words = ["studio", "--no-browser", "--folder", str(self.folder)]
+        words += ["--port", str(self.port)] if self.port else []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *words],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/\S+", line)
+            if found:
+                self.address, self.port = found[0], int(found[1])
+                return
+        raise AssertionError("the studio did not start")
+
+    def end(self, how: signal.Signals) -> None:
+        """Send it a signal and wait until it is gone."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        self.process.wait()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    running = Studio(tmp_path_factory.mktemp("studio"))
+    running.start()
+    yield running
+    running.end(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(studio: Studio, browser: Browser) -> Iterator[Visit]:
+    visit = Visit.to(browser, studio.address)
+    yield visit
+    visit.close()
+
+
+@pytest.fixture
+def group(visit: Visit, shared: Path) -> Visit:
+    """The photo of three astronauts, with nothing done to it or as the test before left it."""
+    visit.open(str(shared / "data" / "photos" / "group_3_large.jpg"))
+    return visit
+
+
+def choose_second_face(visit: Visit) -> None:
+    """Click the box of face 2 in the photo, and wait until it can be edited."""
+    whole = [0, 0, visit.state["photo"]["width"], visit.state["photo"]["height"]]
+    visit.look("0")
+    x0, y0, x1, y1 = visit.state["photo"]["faces"][1]["box"]
+    visit.page.mouse.click(*visit.shown_at(whole, ((x0 + x1) / 2, (y0 + y1) / 2)))
+    visit.until(lambda state: state["face"] == 2 and state["inversion"] and not state["job"])
+
+
+def pull_mouth_corners(visit: Visit, way: tuple[float, float]) -> None:
+    """Pull the left corner by hand and mirror it."""
+    corner = visit.face["landmarks"][48]
+    visit.pull(visit.on_face(corner), way)
+    visit.until(lambda state: len(state["draft"]["points"]) == 1)
+    visit.page.keyboard.press("m")
+    visit.until(lambda state: len(state["draft"]["points"]) == 2)
+
+
+def paint_mouth(visit: Visit) -> str:
+    """Paint over mouth and chin with a large brush; gives the mask's id."""
+    left, right = visit.face["landmarks"][48], visit.face["landmarks"][54]
+    middle = visit.on_face(((left[0] + right[0]) / 2, (left[1] + right[1]) / 2))
+    visit.page.keyboard.press("b")
+    for _ in range(9):
+        visit.page.keyboard.press("]")
+    visit.pull((middle[0] - 120, middle[1]), (240, 10))
+    visit.until(lambda state: state["draft"]["mask"])
+    visit.page.keyboard.press("v")
+    return visit.state["draft"]["mask"]
+
+
+def save(visit: Visit, folder: Path) -> Path:
+    """Save the photo from the dialog; gives the file that the browser received."""
+    visit.page.keyboard.press("Control+s")
+    with visit.page.expect_download() as started:
+        visit.page.click("[data-export=photo]")
+    path = folder / started.value.suggested_filename
+    started.value.save_as(path)
+    return path
+
+
+def by_command(visit: Visit, folder: Path) -> Path:
+    """Run the command that the dialog shows, in an empty folder; gives what it wrote."""
+    words = shlex.split(visit.page.locator("#command").inner_text())
+    assert words[0] == "photodrag"
+    folder.mkdir()
+    subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *words[1:]],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    (written,) = folder.iterdir()
+    return written
+
+
+def assert_same_pixels(one: Path, other: Path) -> None:
+    assert one.name == other.name
+    assert np.array_equal(read_photo(one).pixels, read_photo(other).pixels)
+
+
+def points_of(state: Json) -> list[Json]:
+    return state["draft"]["points"]
+
+
+def test_an_edit_from_opening_to_saving(group: Visit, tmp_path: Path, shared: Path) -> None:
+    page = group.page
+    expect(page.locator("#faces button")).to_have_count(3)
+    choose_second_face(group)
+    pull_mouth_corners(group, (-30.0, -35.0))
+    mask = paint_mouth(group)
+    draft = group.state["draft"]
+
+    # Run, and stop at the first frame: what was reached is kept.
+    page.keyboard.press("Enter")
+    group.wait(lambda: group.frames > 0)
+    page.keyboard.press("Escape")
+    group.until(lambda state: state["edits"] and not state["job"])
+    stopped = group.state["edits"][0]
+    assert stopped["stopped"] in ("stopped", "reached", "stalled")
+    expect(page.locator("#history button")).to_have_count(2)
+    after_run = group.state["draft"]
+
+    # Continue: the points go on from where they are.
+    page.keyboard.press("Enter")
+    group.until(lambda state: len(state["edits"]) == 2 and not state["job"])
+    assert group.state["edits"][1]["parent"] == 1
+    assert group.state["shown"] == 2
+
+    # Undo both runs, then redo them.
+    page.keyboard.press("Control+z")
+    group.until(lambda state: state["shown"] == 1)
+    assert points_of(group.state) == after_run["points"]
+    page.keyboard.press("Control+z")
+    group.until(lambda state: state["shown"] == 0)
+    assert group.state["draft"] == draft
+    page.keyboard.press("Control+Shift+z")
+    group.until(lambda state: state["shown"] == 1)
+    page.keyboard.press("Control+y")
+    group.until(lambda state: state["shown"] == 2)
+
+    # A reload loses nothing.
+    before = group.idle()
+    group.state = {}
+    page.reload()
+    group.until(lambda state: bool(state))
+    for key in ("photo", "face", "inversion", "draft", "edits", "shown", "undo", "redo"):
+        assert group.state[key] == before[key], key
+    assert group.state["draft"]["mask"] == mask
+
+    # What is saved is what the command gives.
+    saved = save(group, tmp_path)
+    assert_same_pixels(saved, by_command(group, tmp_path / "command"))
+    untouched = read_photo(shared / "data" / "photos" / "group_3_large.jpg")
+    assert not np.array_equal(read_photo(saved).pixels, untouched.pixels)
+
+
+def test_a_branch_equals_its_command(group: Visit, tmp_path: Path) -> None:
+    page = group.page
+    choose_second_face(group)
+    page.click("#history button >> nth=0")
+    group.until(lambda state: state["shown"] == 0)
+    page.click("#points-clear")
+    group.until(lambda state: not state["draft"]["points"])
+    slider = page.locator("[data-preset=smile] input")
+    slider.focus()
+    for _ in range(16):
+        slider.press("ArrowRight")
+    group.until(lambda state: state["draft"]["presets"].get("smile") == pytest.approx(0.8))
+    page.click("[data-region=mouth]")
+    group.until(lambda state: state["draft"]["region"] == "mouth" or state["draft"]["mask"])
+    edit = group.run()
+    assert edit["parent"] == 0
+    assert edit["rect"] is not None
+    saved = save(group, tmp_path)
+    command = page.locator("#command").inner_text()
+    assert " edit " in command
+    assert_same_pixels(saved, by_command(group, tmp_path / "command"))
+
+
+def test_a_server_killed_in_mid_run(group: Visit, studio: Studio) -> None:
+    page = group.page
+    choose_second_face(group)
+    page.click("#history button >> nth=0")
+    group.until(lambda state: state["shown"] == 0)
+    page.keyboard.press("Escape")
+    page.click("#area-clear")
+    group.until(lambda state: not state["draft"]["mask"] and not state["draft"]["region"])
+    page.click("#points-clear")
+    group.until(lambda state: not points_of(state))
+    pull_mouth_corners(group, (-30.0, -35.0))
+    before = group.idle()
+    frames = group.frames
+    page.keyboard.press("Enter")
+    group.wait(lambda: group.frames > frames)
+    studio.end(signal.SIGKILL)
+    expect(page.locator("#banner")).to_contain_text("nothing is lost")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#toasts")).to_contain_text("does not answer")
+
+    group.state = {}
+    studio.start()
+    group.until(lambda state: bool(state))
+    expect(page.locator("#banner")).to_be_hidden()
+    after = group.idle()
+    for key in ("photo", "face", "inversion"):
+        assert after[key] == before[key], key
+    # The run that was cut off is kept as far as it came, or its draft is as it was.
+    assert [point["id"] for point in points_of(after)] == ["p1", "p2"]
+    assert [point["to"] for point in points_of(after)] == [
+        point["to"] for point in points_of(before)
+    ]
+    edits = len(after["edits"])
+    page.click("#run")
+    group.until(lambda state: len(state["edits"]) > edits and not state["job"])
+
+
+def test_a_photo_without_a_face(visit: Visit, shared: Path) -> None:
+    visit.open(str(shared / "data" / "photos" / "noface_grass.jpg"))
+    expect(visit.page.locator("#card-title")).to_have_text("No face found")
+    expect(visit.page.locator("#card")).to_contain_text("Open another photo")
+    expect(visit.page.locator("#run")).to_be_disabled()
+
+
+def test_a_text_file(visit: Visit, tmp_path: Path) -> None:
+    letter = tmp_path / "letter.jpg"
+    letter.write_text("Dear photodrag")
+    visit.page.set_input_files("#file-input", str(letter))
+    expect(visit.page.locator(".toast.error")).to_contain_text("This is not a photo")
+    expect(visit.page.locator(".toast.error")).to_contain_text("letter.jpg")
