@@ -118,9 +118,10 @@ _SMILES = _Preset(
     regions=("mouth", "jaw"),
     guide={"mouth-width": 0.085, "mouth-open": 0.065},
 )
+# Lids that are not held rise with the brows.
 _BROWS = _Preset(
     move=_raise_brows,
-    anchors=_EYE_CORNERS,
+    anchors=(*_EYE_CORNERS, *_UPPER_LIDS, *_LOWER_LIDS),
     regions=("brows", "eyes"),
     guide={"brow_left-y": -0.15, "brow_right-y": -0.15},
 )

@@ -7,25 +7,23 @@ encoder's latents where the generator has an encoder.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Generator as Steps
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from inversion.deltas import round_to_deltas
 from inversion.errors import InversionError, NotFiniteError
+from inversion.finish import Stage, finish, score
 from inversion.hidden import fill_hidden
 from inversion.options import InversionOptions
-from inversion.project import COMPARED_SIDE, compare, latent_statistics, project
-from inversion.report import InversionReport
+from inversion.project import COMPARED_SIDE, latent_statistics, project
 from inversion.resume import Keeper, identity
-from inversion.tune import Target, tunable, tune
-from inversion.types import Inversion, InversionStep, Pivot
+from inversion.tune import Target, tune
+from inversion.types import Inversion, InversionStep
 from weights.encoder import Encoder
 from weights.perceptual import Perceptual
 from weights.store import parameters_sha256
@@ -136,9 +134,11 @@ def invert_together(
         Steps; the last one carries the inversions.
 
     Raises:
-        InversionError: a crop or mask has another shape, or nothing is valid.
+        InversionError: there is no crop, a crop or mask has another shape, or nothing is valid.
         NotFiniteError: a crop or a loss is not finite.
     """
+    if not crops:
+        raise InversionError("there is no crop to invert: give at least one")
     covers = hidden or [None] * len(crops)
     checked = [
         _checked(crop, valid, cover, generator)
@@ -154,24 +154,10 @@ def invert_together(
     rng = torch.Generator().manual_seed(seed)
     tuned = copy.deepcopy(generator).eval().requires_grad_(False)
     losses: list[float] = []
-    targets: list[Target] = []
-    stages: list[_Stage] = []
-    for k, (crop, valid, cover) in enumerate(checked):
-        crop = fill_hidden(crop, cover, tuned, encoder) if bool(cover.any()) else crop
-        start, deviation = _start(crop, tuned, options, encoder, rng)
-        first = _score(tuned, start, crop, valid, perceptual)
-        yield InversionStep(phase="encode", index=0, total=1, loss=first[1], perceptual=first[1])
-        latents = yield from _recorded(
-            project(
-                crop, valid, tuned, perceptual, options,
-                start=start, deviation=deviation, rng=rng, keeper=keeper, loop=f"project {k}",
-            ),
-            losses,
-        )  # fmt: skip
-        moved = options.projection_steps > 0
-        second = _score(tuned, latents, crop, valid, perceptual) if moved else first
-        targets.append(Target(crop=crop, valid=valid, latents=latents))
-        stages.append(_Stage(start=first, pivot=second))
+    targets, stages = yield from _project_each(
+        checked, tuned, perceptual, options,
+        encoder=encoder, rng=rng, keeper=keeper, losses=losses,
+    )  # fmt: skip
     taken = yield from _recorded(
         tune(
             targets, tuned, perceptual, options,
@@ -179,14 +165,14 @@ def invert_together(
         ),
         losses,
     )  # fmt: skip
-    inversions = _finish(
+    inversions = finish(
         targets, stages, tuned, generator, perceptual, options,
         base_sha256=base_sha256, taken=taken, losses=losses, seed=seed, keeper=keeper,
     )  # fmt: skip
     keeper.remove()
-    score = inversions[0].report.perceptual
+    last = inversions[0].report.perceptual
     yield InversionStep(
-        phase="tune", index=taken, total=taken, loss=score, perceptual=score, inversions=inversions
+        phase="tune", index=taken, total=taken, loss=last, perceptual=last, inversions=inversions
     )
 
 
@@ -211,14 +197,6 @@ def finish_inversions(steps: Iterable[InversionStep]) -> tuple[Inversion, ...]:
     if not inversions:
         raise InversionError("the inversion was interrupted before its end: run it again")
     return inversions
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stage:
-    """PSNR and perceptual distance of a crop's rendering at the start and after projection."""
-
-    start: tuple[float, float]
-    pivot: tuple[float, float]
 
 
 def _checked(
@@ -275,88 +253,37 @@ def _start(
         return encoder(crop), deviation
 
 
-def _finish(
-    targets: Sequence[Target],
-    stages: Sequence[_Stage],
-    tuned: Generator,
-    base: Generator,
+def _project_each(
+    checked: Sequence[tuple[Tensor, Tensor, Tensor]],
+    generator: Generator,
     perceptual: Perceptual,
     options: InversionOptions,
     *,
-    base_sha256: str,
-    taken: int,
-    losses: Sequence[float],
-    seed: int,
+    encoder: Encoder | None,
+    rng: torch.Generator,
     keeper: Keeper,
-) -> tuple[Inversion, ...]:
-    """Round what tuning changed, measure, and report."""
-    pivots = torch.cat([target.latents for target in targets])
-    names = list(tunable(base, options)) if taken else []
-    tuned.compute_dtype = torch.float32
-    deltas, error = round_to_deltas(
-        tuned, base, names, lambda: tuned(pivots), allowed=options.stored_error
-    )
-    tuned.compute_dtype = base.compute_dtype
-    common = InversionReport(
-        start=options.start,
-        space=options.space,
-        seed=seed,
-        projection_steps=options.projection_steps,
-        tuning_steps=taken,
-        perceptual_name=perceptual.name,
-        losses=tuple(losses[:: max(1, math.ceil(len(losses) / 64))]),
-        forgetting=_forgetting(tuned, base, perceptual) if deltas else 0.0,
-        stored_error=error,
-    )
-    cloud = latent_statistics(base, 200, torch.Generator().manual_seed(0))
-    reports: list[InversionReport] = []
-    for target, stage in zip(targets, stages, strict=True):
-        psnr, distance = _score(tuned, target.latents, target.crop, target.valid, perceptual)
-        away, spread = _place(target.latents, *cloud)
-        reports.append(replace(
-            common,
-            start_psnr=stage.start[0], start_perceptual=stage.start[1],
-            pivot_psnr=stage.pivot[0], pivot_perceptual=stage.pivot[1],
-            psnr=psnr, perceptual=distance, distance=away, spread=spread,
-        ))  # fmt: skip
-    seconds = keeper.seconds
-    return tuple(
-        Inversion(
-            tuned,
-            Pivot(target.latents, tuned.noise_maps()),
-            replace(report, seconds=seconds),
-            base_sha256,
-            deltas,
-        )
-        for target, report in zip(targets, reports, strict=True)
-    )
-
-
-@torch.no_grad()
-def _score(
-    generator: Generator, latents: Tensor, crop: Tensor, valid: Tensor, perceptual: Perceptual
-) -> tuple[float, float]:
-    """PSNR in dB and perceptual distance of a rendering, as it would be shown."""
-    image = generator(latents.expand(-1, generator.config.num_latents, -1)).clamp(-1, 1)
-    distance, error = compare(image, crop, valid, perceptual)
-    return 10 * math.log10(4 / max(error.item(), 1e-10)), distance.item()
-
-
-@torch.no_grad()
-def _forgetting(tuned: Generator, base: Generator, perceptual: Perceptual) -> float:
-    """How far tuning moved the picture of another face, always the same one."""
-    z = torch.randn(1, base.config.z_dim, generator=torch.Generator().manual_seed(0))
-    latents = base.map(z.to(base.mapping.w_avg.device), psi=0.7)
-    after, before = tuned(latents).clamp(-1, 1), base(latents).clamp(-1, 1)
-    return perceptual(after, before).item()
-
-
-def _place(latents: Tensor, mean: Tensor, deviation: float) -> tuple[float, float]:
-    """Distance of latents `[1, L, w_dim]` from the mean, and the layers' spread, in deviations."""
-    unit = max(deviation, 1e-12)
-    away = float((latents - mean).square().sum(2).mean().sqrt())
-    spread = float((latents - latents.mean(1, keepdim=True)).square().sum(2).mean().sqrt())
-    return away / unit, spread / unit
+    losses: list[float],
+) -> Steps[InversionStep, None, tuple[list[Target], list[Stage]]]:
+    """Find the latents of one crop after the other."""
+    targets: list[Target] = []
+    stages: list[Stage] = []
+    for k, (given, valid, cover) in enumerate(checked):
+        crop = fill_hidden(given, cover, generator, encoder) if bool(cover.any()) else given
+        start, deviation = _start(crop, generator, options, encoder, rng)
+        first = score(generator, start, crop, valid, perceptual)
+        yield InversionStep(phase="encode", index=0, total=1, loss=first[1], perceptual=first[1])
+        latents = yield from _recorded(
+            project(
+                crop, valid, generator, perceptual, options,
+                start=start, deviation=deviation, rng=rng, keeper=keeper, loop=f"project {k}",
+            ),
+            losses,
+        )  # fmt: skip
+        moved = options.projection_steps > 0
+        second = score(generator, latents, crop, valid, perceptual) if moved else first
+        targets.append(Target(crop=crop, valid=valid, latents=latents))
+        stages.append(Stage(start=first, pivot=second))
+    return targets, stages
 
 
 def _recorded(

@@ -17,7 +17,7 @@ from pipeline.request import EditRequest
 from pipeline.session import Json, write_atomically, write_json
 
 PHOTO, EDITED, BEFORE_AFTER, REPORT = "photo.png", "edited.png", "before-after.png", "report.json"
-REQUEST = EditRequest(presets=(parse_preset("smile"), parse_preset("raise-brows")))
+REQUEST = EditRequest(presets=(parse_preset("smile"), parse_preset("raise-brows=0.4")))
 
 
 def run_demo(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from inversion.types import Inversion
 from pipeline.edit import Watch
 from pipeline.models import Models, load_models
 from pipeline.photo import Photo, save_photo
@@ -104,3 +105,9 @@ def save(
     for note in notes:
         console.say(note)
     return notes
+
+
+def say_warnings(inversion: Inversion, name: str, console: Console) -> None:
+    """Say what an inversion may be no good for."""
+    for warning in inversion.report.warnings:
+        console.say(f"{name}: {warning}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.commands.console import Adding, Console, Outcome
 from pipeline.errors import RequestError
 from pipeline.models import DEVICES, choose_device, choose_dtype
+from pipeline.session import Json
 from weights.perceptual import load_perceptual
 from weights.store import find_weights, load_generator
 from weights.training.encoder_of import EncoderOptions, train_encoder
@@ -45,7 +46,7 @@ def weights_train_encoder(args: argparse.Namespace, console: Console) -> Outcome
     steps = train_encoder(generator, load_perceptual(device=device), path, options)
     total = -(-options.images // options.batch)
     last = deque(console.watch(steps, stage="train-encoder", total=total), maxlen=1)
-    record = {"encoder": str(path), "samples": options.images}
+    record: Json = {"encoder": str(path), "samples": options.images}
     if last:
         record |= {"latent": last[0].latent, "picture": last[0].picture}
     return Outcome(text=f"{path}: inversions with {args.name} start from it now", record=record)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.commands import flags
 from pipeline.commands.arguments import check_outputs, parse_request
-from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save
+from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save, say_warnings
 from pipeline.edit import SessionPlace, check_request, edit_photo
 from pipeline.errors import RequestError
 from pipeline.faces import Face, find_faces
@@ -93,6 +93,8 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
             f"edited {done.selection.name} of {describe_faces(done.selection.faces)}; "
             "--face chooses another"
         )
+    if done.edited is not None:
+        say_warnings(done.edited.inversion, done.selection.name, console)
     notes = save(done.photo, args, console, changed=done.changed_pixels)
     if args.frames is not None:
         save_frames(args.frames, compose_frames(photo, done), done)
@@ -126,6 +128,9 @@ def _edit_several(
         session=_place(args),
         watch=announcing(console, models),
     )
+    for each in done:
+        if each.edited is not None:
+            say_warnings(each.edited.inversion, each.selection.name, console)
     changed = sum(each.changed_pixels for each in done)
     notes = save(done[-1].photo, args, console, changed=changed)
     report: Json = {

@@ -7,7 +7,7 @@ from typing import cast
 
 from pipeline.commands import flags
 from pipeline.commands.arguments import parse_request
-from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save
+from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save, say_warnings
 from pipeline.composite import composite as carry_over
 from pipeline.edit import SessionPlace, check_request, drag_face, invert_face, open_for
 from pipeline.engines import engine_for
@@ -89,6 +89,7 @@ def invert(args: argparse.Namespace, console: Console) -> Outcome:
     inversion, done = invert_face(
         crop, models, settings.quality, settings.seed, session, announcing(console, models)
     )
+    say_warnings(inversion, str(args.session), console)
     report = inversion.report
     text = (
         f"{args.session}: inverted in {report.seconds:.0f} s, {report.psnr:.1f} dB, "

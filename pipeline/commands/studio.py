@@ -33,7 +33,7 @@ def studio(args: argparse.Namespace, console: Console) -> Outcome:
     """Serve the studio until it is interrupted.
 
     Raises:
-        PipelineError: What it needs is not installed.
+        PipelineError: What it needs is not installed, or the generator draws no faces.
     """
     try:
         serving = importlib.import_module("pipeline.studio.serve")
@@ -43,8 +43,13 @@ def studio(args: argparse.Namespace, console: Console) -> Outcome:
         raise PipelineError(
             f"the studio needs {error.name}: run pip install 'photodrag[studio]'"
         ) from error
+    models = load(args)
+    if models.domain != "face":
+        raise PipelineError(
+            f"the studio edits faces, and {args.generator} draws none: use photodrag edit --crop"
+        )
     address = serving.serve(
-        load(args),
+        models,
         args.folder,
         args.photo,
         port=args.port,

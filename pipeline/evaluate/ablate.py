@@ -4,7 +4,7 @@ The same pairs and the same protocol as `pipeline.evaluate.landmarks`, with one 
 time.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -14,19 +14,27 @@ from editing.raft import raft_weights
 from pipeline.edit import Watch, unwatched
 from pipeline.evaluate.frechet import frechet_distance
 from pipeline.evaluate.landmarks import edits_of, features_of, pair_settings
-from pipeline.evaluate.pairs import PSI, REFERENCE_SIDE, PairMeasure, PairTask
+from pipeline.evaluate.pairs import POINT_SETS, PSI, REFERENCE_SIDE, PairMeasure, PairTask
 from pipeline.evaluate.records import Records
 from pipeline.evaluate.report import Cell, Evaluation, Row, Table, mean
 from pipeline.evaluate.setting import Measurements, Setting
 
-ABLATED_POINTS: Final = ("1", "5")
+MASK_PART: Final = "mask weight"
 
 ABOUT = """\
 The default engine with one option changed at a time, on the protocol of the landmark manipulation:
 {pairs} pairs of samples of {generator} (psi {psi}), landmarks by {finder}, mean distance to the
 targets in pixels of a crop of 512, Frechet distance from the unedited pictures on the features of
-{network}. The first row is the engine as it is.
+{network}. The first row of a table is the engine as it is.
 """
+
+
+CAPTIONS: Final = {
+    ("1", "5"): "Distances in px@512 and CPU seconds, for 1 and 5 points.",
+    (
+        "mask",
+    ): "The weight of the mask: the mouth's outline is dragged, all but mouth and jaw fixed.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +50,11 @@ class Variant:
     part: str
     value: str
     engine: DragEngine
+
+    @property
+    def points(self) -> tuple[str, ...]:
+        """Point sets that it is measured on."""
+        return ("mask",) if self.part == MASK_PART else ("1", "5")
 
 
 def variants(resolution: int) -> list[Variant]:
@@ -62,6 +75,10 @@ def variants(resolution: int) -> list[Variant]:
     add("supervision", "current patch", replace(base, source="current"))
     add("layers", "6", replace(base, layers=6))
     add("step length", "4 px@512", replace(base, step_length=4.0))
+    # Where the reference stops on a crop of 128: how far a picture is moved decides its Frechet.
+    add("reach", "8 px@512", replace(base, reach=8.0))
+    for weight in (0.0, 20.0, 100.0, 500.0):
+        add(MASK_PART, f"{weight:g}", replace(base, mask_weight=weight))
     return made
 
 
@@ -81,18 +98,16 @@ def evaluate_ablation(
     """
     measure = PairMeasure.begin(setting)
     every = variants(measure.models.generator.config.resolution)
-    made = [
-        Variant(part="default", value="", engine=DragEngine()),
-        *(variant for variant in every if variant.part in parts),
-    ]
-    tasks = [
+    chosen = [variant for variant in every if variant.part in parts]
+    tasks = [PairTask(pair=pair) for pair in range(pairs)]
+    tasks += [
         PairTask(pair=pair, points=points, engine=engine)
         for pair in range(pairs)
-        for points, engine in [
-            ("", None),
-            *((p, v.engine) for p in ABLATED_POINTS for v in made),
-        ]
+        for variant in chosen
+        for points in variant.points
+        for engine in (DragEngine(), variant.engine)
     ]
+    tasks.sort(key=lambda task: task.pair)
     depends_on = pair_settings(measure)
     records = Measurements(
         name="ablate", setting=setting, depends_on=depends_on, watch=watch
@@ -108,25 +123,35 @@ def evaluate_ablation(
             network=depends_on["frechet_network"],
         ),
         command=setting.command,
-        tables=(
-            Table(
-                caption="Distances in px@512 and CPU seconds, for 1 and 5 points.",
-                rows=[_row(records, variant, pairs) for variant in made],
-            ),
-        ),
+        tables=[
+            Table(caption=caption, rows=_rows(records, points, chosen, pairs))
+            for points, caption in CAPTIONS.items()
+            if any(variant.points == points for variant in chosen)
+        ],
         facts={"pairs": pairs, **depends_on},
     )
 
 
-def _row(records: Records, variant: Variant, pairs: int) -> Row:
+def _rows(
+    records: Records, points: tuple[str, ...], chosen: Sequence[Variant], pairs: int
+) -> list[Row]:
+    """The engine as it is, then the variants that are measured on these points."""
+    made = [Variant(part="default", value="", engine=DragEngine())]
+    made += [variant for variant in chosen if variant.points == points]
+    return [_row(records, points, variant, pairs) for variant in made]
+
+
+def _row(records: Records, points: Sequence[str], variant: Variant, pairs: int) -> Row:
     starts = [records[PairTask(pair=pair).key] for pair in range(pairs)]
     cells: dict[str, Cell] = {"part": variant.part, "value": variant.value}
-    for points in ABLATED_POINTS:
-        edits = edits_of(records, points, variant.engine, pairs)
+    for name in points:
+        edits = edits_of(records, name, variant.engine, pairs)
         cells |= {
-            f"distance, {points}": mean(edits, "distance"),
-            f"Frechet, {points}": frechet_distance(features_of(edits), features_of(starts)),
-            f"steps, {points}": mean(edits, "steps"),
-            f"CPU s, {points}": mean(edits, "cpu_seconds"),
+            f"distance, {name}": mean(edits, "distance"),
+            f"Frechet, {name}": frechet_distance(features_of(edits), features_of(starts)),
+            f"steps, {name}": mean(edits, "steps"),
+            f"CPU s, {name}": mean(edits, "cpu_seconds"),
         }
+        if POINT_SETS[name].regions:
+            cells["fixed change"] = mean(edits, "fixed_change")
     return cells

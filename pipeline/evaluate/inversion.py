@@ -7,11 +7,11 @@ inverted at each quality, and the same preset is then dragged on each inversion.
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import torch
@@ -27,11 +27,12 @@ from pipeline.edit import Watch, unwatched
 from pipeline.engines import DEFAULT_ENGINE, engine_for
 from pipeline.errors import EvaluationError, FaceError, PhotoError
 from pipeline.evaluate.identity import IdentityNetwork, load_identity_network
+from pipeline.evaluate.inversion_tables import cost_rows, each_picture, edit_rows
 from pipeline.evaluate.landmarks import finder_name
 from pipeline.evaluate.memory import peak_bytes, reset_peak
 from pipeline.evaluate.pairs import REFERENCE_SIDE
 from pipeline.evaluate.pictures import Picture, find_pictures, read_picture
-from pipeline.evaluate.report import Cell, Evaluation, Row, Table, mean, numbers
+from pipeline.evaluate.report import Evaluation, Table
 from pipeline.evaluate.samples import find_landmarks, to_rgb
 from pipeline.evaluate.setting import Measurements, Setting
 from pipeline.models import Models
@@ -266,9 +267,9 @@ def evaluate_inversion(
         about=about,
         command=setting.command,
         tables=(
-            Table(caption="Means over all pictures: likeness and cost.", rows=_cost_rows(measured)),
-            Table(caption="Means over all pictures: editability.", rows=_edit_rows(measured)),
-            *_each({p: found[p] for p in used}),
+            Table(caption="Means over all pictures: likeness and cost.", rows=cost_rows(measured)),
+            Table(caption="Means over all pictures: editability.", rows=edit_rows(measured)),
+            *each_picture({p: found[p] for p in used}),
         ),
         facts={
             "pictures": len(used),
@@ -280,73 +281,3 @@ def evaluate_inversion(
 
 def _plain(options: InversionOptions) -> Json:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(options).items()}
-
-
-def _cost_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
-    slowest = max(mean(rows, "cpu_seconds") or 0.0 for rows in measured.values())
-    return [
-        {
-            "quality": quality,
-            "PSNR, dB": mean(rows, "psnr"),
-            "MSE": mean(rows, "mse"),
-            "perceptual": mean(rows, "perceptual"),
-            "identity": mean(rows, "identity"),
-            "seconds": mean(rows, "seconds"),
-            "CPU seconds": (spent := mean(rows, "cpu_seconds")),
-            "share of the slowest": None if spent is None else spent / max(slowest, 1e-9),
-            "peak, MB": _most(rows, "peak_mb"),
-            "steps": _steps(rows),
-        }
-        for quality, rows in measured.items()
-    ]
-
-
-def _edit_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
-    laid: list[Row] = []
-    for quality, rows in measured.items():
-        asked, left = mean(rows, "asked"), mean(rows, "left")
-        laid.append(
-            {
-                "quality": quality,
-                "mean distance": left,
-                "of no edit": left / asked if left is not None and asked else None,
-                "identity after": mean(rows, "identity_after"),
-                "kept": mean(rows, "kept"),
-                "forgetting": mean(rows, "forgetting"),
-                "edit, CPU seconds": mean(rows, "edit_cpu_seconds"),
-                "faces lost": len(rows) - len(numbers(rows, "left")),
-                "warnings": sum(cast("int", row["warnings"]) > 0 for row in rows),
-            }
-        )
-    return laid
-
-
-def _each(found: Mapping[str, Mapping[str, Json]]) -> list[Table]:
-    """A table for each measure, a row for each picture, a column for each quality."""
-    columns = {
-        "perceptual": "Perceptual distance of each picture.",
-        "psnr": "PSNR of each picture, dB.",
-        "cpu_seconds": "CPU seconds of each picture.",
-        "left": "Mean distance after the edit of each picture, px@512.",
-    }
-    return [
-        Table(
-            caption=caption,
-            rows=[
-                {"picture": name, **{q: cast("Cell", row.get(measure)) for q, row in by.items()}}
-                for name, by in found.items()
-            ],
-        )
-        for measure, caption in columns.items()
-    ]
-
-
-def _most(rows: Sequence[Json], name: str) -> float | None:
-    column = numbers(rows, name)
-    return float(column.max()) if len(column) else None
-
-
-def _steps(rows: Sequence[Json]) -> str:
-    """Mean numbers of steps of projection and tuning."""
-    taken = np.array([cast("list[int]", row["steps"]) for row in rows], np.float64).mean(0)
-    return " + ".join(f"{steps:.0f}" for steps in taken)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pipeline.faces import Face
+from pipeline.session import Json
 from pipeline.studio.draft import read_object
 from pipeline.studio.errors import (
     MessageError,
@@ -25,9 +26,11 @@ from pipeline.studio.errors import (
     UploadTooLargeError,
     describe,
 )
-from pipeline.studio.materials import keep_mask
+from pipeline.studio.jobs import Control
+from pipeline.studio.materials import keep_expression, keep_mask
 from pipeline.studio.pages import Page
 from pipeline.studio.records import PhotoRecord, Slot, read_faces
+from pipeline.studio.runs import keep_pictures
 from pipeline.studio.studio import Studio
 from pipeline.studio.viewing import Viewing
 from pipeline.studio.views import MOST_UPLOAD
@@ -139,7 +142,7 @@ class Addresses:
             record, face = self._record(request), self._face(request)
             content, name = await _read_body(request), _read_name(request)
             folder = self._studio.shelf.face_folder(record, face.index) / "expressions"
-            return JSONResponse(await self._studio.find_expression(folder, content, name))
+            return JSONResponse(await self._find_expression(folder, content, name))
 
     async def edit_picture(self, request: Request) -> Response:
         """The edited photo inside an edit's rectangle."""
@@ -181,8 +184,30 @@ class Addresses:
             document = slot.read_document()
             if document is None or document.note(edit).rect is None:
                 raise UnknownError(f"there is no picture of edit {edit}")
-            await self._studio.restore_pictures(slot, edit)
+            await self._restore(slot, edit)
         return path
+
+    async def _find_expression(self, folder: Path, content: bytes, name: str) -> Json:
+        """Look for the face in another photo, whose expression is to be taken."""
+        found: Json = {}
+        models = self._studio.workshop.models
+
+        def work(control: Control) -> Callable[[], None]:
+            control.announce("faces")
+            told = keep_expression(folder, content, name, models)
+            return lambda: found.update(told)
+
+        await self._studio.submit("expression", work).outcome
+        return found
+
+    async def _restore(self, slot: Slot, edit: int) -> None:
+        """Make an edit's pictures again where they are lost."""
+
+        def work(control: Control) -> Callable[[], None]:
+            keep_pictures(slot, edit, self._studio.workshop.compose_stored(slot, edit, control))
+            return lambda: None
+
+        await self._studio.submit("export", work).outcome
 
     def _record(self, request: Request) -> PhotoRecord:
         return self._studio.shelf.record(request.path_params["photo"])
@@ -196,7 +221,9 @@ class Addresses:
 
     def _slot(self, request: Request) -> Slot:
         record, face = self._record(request), self._face(request)
-        return self._studio.slot_of(record, face.index, request.query_params.get("v"))
+        studio, name = self._studio, request.query_params.get("v", "")
+        slots = {slot.id: slot for slot in studio.shelf.slots(record, face.index)}
+        return slots.get(name) or studio.shelf.slot(record, face.index, studio.desk.settings)
 
 
 async def _send(socket: WebSocket, page: Page) -> None:

@@ -47,7 +47,7 @@ class Pages:
 
     @property
     def wants_frames(self) -> bool:
-        """Whether some page could draw a frame now; from any thread."""
+        """Whether no frame waits for some page yet; from any thread."""
         return self._free.is_set()
 
     def open(self) -> Page:
@@ -82,6 +82,7 @@ class Pages:
         """The run has ended: frames that still wait are old."""
         for page in self._pages:
             page.waiting = None
+        self._update()
 
     def acknowledge(self, page: Page, seq: int) -> None:
         """A page has drawn a frame."""
@@ -98,7 +99,7 @@ class Pages:
         self._update()
 
     def _update(self) -> None:
-        if any(page.unseen is None for page in self._pages):
+        if any(page.waiting is None for page in self._pages):
             self._free.set()
         else:
             self._free.clear()

@@ -72,9 +72,15 @@ class Painter:
         show: Callable[[Frame], None],
     ) -> None:
         self._points, self._wanted, self._show = points, wanted, show
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="photodrag-painter")
+        self._thread = ThreadPoolExecutor(
+            max_workers=1,
+            thread_name_prefix="photodrag-painter",
+            initializer=torch.set_num_threads,
+            initargs=(1,),
+        )
         self._busy: Future[None] | None = None
         self._scene: _Scene | None = None
+        self._latest: EditStep | None = None
 
     def begin(self, subject: Subject, spec: DragSpec, whole: DragSpec, mask: Mask | None) -> None:
         """A run begins.
@@ -97,16 +103,27 @@ class Painter:
         )
 
     def offer(self, step: EditStep) -> None:
-        """Paint a step, unless the last one is not finished or nobody looks."""
+        """Take note of a step; it is painted unless a newer one comes before its turn."""
+        if step.index == 0 or self._scene is None:
+            return
+        self._latest = step
         if self._busy is not None and self._busy.done():
             self._busy.result()
             self._busy = None
-        if self._scene and self._busy is None and step.index > 0 and self._wanted():
-            self._busy = self._thread.submit(self._paint, self._scene, step)
+        if self._busy is None:
+            self._busy = self._thread.submit(self._paint_latest, self._scene)
 
     def close(self) -> None:
         """The run has ended."""
+        self._latest = None
         self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _paint_latest(self, scene: _Scene) -> None:
+        while self._wanted():
+            step, self._latest = self._latest, None
+            if step is None:
+                return
+            self._paint(scene, step)
 
     def _paint(self, scene: _Scene, step: EditStep) -> None:
         subject, alignment = scene.subject, scene.subject.selection.alignment

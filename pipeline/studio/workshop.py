@@ -5,10 +5,12 @@ worker's thread.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -195,7 +197,8 @@ class Workshop:
             note(step)
 
         start = None if way.stored is None else start_from(way.stored)
-        result, taken = drag_face(subject.inversion, way.spec, engine, watch, start=start)
+        with _sharing_cores():
+            result, taken = drag_face(subject.inversion, way.spec, engine, watch, start=start)
         return self._keep(plan, subject, way, result, taken, control)
 
     def recover(self, plan: Plan, last: EditStep, control: Control) -> Ran:
@@ -290,6 +293,17 @@ def compose_end(
     return subject.composer.compose(
         image, whole.mask, painted=painted, handles=whole.handles, finals=points
     )
+
+
+@contextmanager
+def _sharing_cores() -> Generator[None]:
+    """Leave one core to the painter: two pools of threads on the same cores wait for each other."""
+    cores = torch.get_num_threads()
+    torch.set_num_threads(max(1, cores - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(cores)
 
 
 def _until_stopped(

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from pipeline.cli import main
 from pipeline.errors import EvaluationError
-from pipeline.evaluate.inversion import UNTUNED, InversionTask, evaluate_inversion, options_of
+from pipeline.evaluate.inversion import (
+    LOOKS,
+    UNTUNED,
+    InversionTask,
+    evaluate_inversion,
+    options_of,
+)
 from pipeline.evaluate.memory import peak_bytes, reset_peak
 from pipeline.evaluate.pictures import PORTRAITS_VARIABLE, find_pictures, find_set
 from pipeline.evaluate.samples import to_rgb
@@ -65,6 +71,8 @@ def test_a_picture_is_measured_once_and_laid_out(portraits: Path, tmp_path: Path
     assert 0 < float(str(edits[1]["kept"])) < 1
     assert float(str(edits[1]["of no edit"])) < 0.9
     assert [row["picture"] for row in perceptual] == ["face-0"]
+    with Image.open(tmp_path / LOOKS / "face-0-fast.png") as look:
+        assert look.size == (3 * 128, 128)
 
 
 def test_portraits_are_those_that_were_held_out(portraits: Path) -> None:

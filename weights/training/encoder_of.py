@@ -111,9 +111,8 @@ def train_encoder(
         encoder.base.bias.copy_(generator.mapping.w_avg)
     optimizer = torch.optim.Adam(encoder.parameters(), lr=options.learning_rate, betas=(0.9, 0.99))
     part = path.with_name(f"{path.stem}.part{path.suffix}")
-    seen = (
-        load_checkpoint(part, {"encoder": encoder}, {"encoder": optimizer}) if part.exists() else 0
-    )
+    networks, optimizers = {"encoder": encoder}, {"encoder": optimizer}
+    seen = load_checkpoint(part, networks, optimizers) if part.exists() else 0
     unit = _deviation(generator)
     while seen < options.images:
         rng = torch.Generator().manual_seed(options.seed * 1_000_003 + seen)

@@ -28,7 +28,10 @@ const store = new Store(app.initial());
 const wire = new Wire({
   hear: (message) => hear(message),
   frame: (frame) => stage.show(frame),
-  line: (online) => store.change(app.connection, online),
+  line: (online) => {
+    store.change(app.connection, online);
+    if (online === "open") stage.retry();
+  },
 });
 const actions = new Actions(store, wire);
 const area = new Area(store, wire, (draft) => actions.commit(draft), actions.fail);
@@ -53,6 +56,8 @@ for (const view of [
   store.view(view);
 }
 createTips();
+// A thumbnail that cannot be loaded leaves its place empty instead of a broken sign.
+addEventListener("error", ({ target }) => target instanceof HTMLImageElement && target.remove(), true);
 createKeyboard(store, actions, pointer, run);
 takeFiles();
 wire.connect();

@@ -78,10 +78,11 @@ export class Album {
     return this.#pictures.get(address)?.failed ?? false;
   }
 
-  /** Give everything back. */
-  clear() {
-    for (const { picture } of this.#pictures.values()) picture?.close();
-    this.#pictures.clear();
+  /** Ask again for what could not be loaded. */
+  retry() {
+    for (const [address, { failed }] of this.#pictures) {
+      if (failed) this.#pictures.delete(address);
+    }
   }
 
   async #fetch(address, rect) {

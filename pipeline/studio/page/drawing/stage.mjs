@@ -34,6 +34,12 @@ export class Stage {
     store.view((state) => this.#draw(state));
   }
 
+  /** The server is there again: what failed is asked for anew. */
+  retry() {
+    this.#album.retry();
+    this.refresh();
+  }
+
   /** Draw the photo again, too. */
   refresh() {
     this.#drawn = "";
