@@ -51,8 +51,10 @@ def add_commands(adding: Adding) -> None:
     sub = group.command("ablate", ablate, "change one option of the default engine at a time")
     sub.set_defaults(evaluation="ablate")
     sub.add_argument(
-        "--parts", type=parse_parts, default=PARTS, metavar="PART,PART",
-        help=f"what is changed: {', '.join(PARTS)}; default all of these",
+        "--parts", default=",".join(PARTS), metavar="PART,PART",
+        type=partial(parse_counted, PARTS),
+        help=f"what is changed: {', '.join(PARTS)}; default all of these; block:20 for the first "
+        "20 pairs only",
     )  # fmt: skip
     add_pairs(sub, 100)
     add_setting(sub)
@@ -102,11 +104,12 @@ def landmarks(args: argparse.Namespace, console: Console) -> Outcome:
         "--pairs": args.pairs,
     }
     setting = read_setting(args, repeat)
-    points, engines = (
-        {name: min(count or args.pairs, args.pairs) for name, count in counted.items()}
-        for counted in (args.points, args.engines)
+    evaluation = evaluate_landmarks(
+        setting,
+        points=_counts(args.points, args.pairs),
+        engines=_counts(args.engines, args.pairs),
+        watch=console.watch,
     )
-    evaluation = evaluate_landmarks(setting, points=points, engines=engines, watch=console.watch)
     return show(setting, evaluation)
 
 
@@ -124,9 +127,9 @@ def paired(args: argparse.Namespace, console: Console) -> Outcome:
 
 def ablate(args: argparse.Namespace, console: Console) -> Outcome:
     """Change one option of the default engine at a time."""
-    setting = read_setting(args, {"--parts": ",".join(args.parts), "--pairs": args.pairs})
-    evaluation = evaluate_ablation(setting, parts=args.parts, pairs=args.pairs, watch=console.watch)
-    return show(setting, evaluation)
+    setting = read_setting(args, {"--parts": _join_counted(args.parts), "--pairs": args.pairs})
+    parts = _counts(args.parts, args.pairs)
+    return show(setting, evaluate_ablation(setting, parts=parts, watch=console.watch))
 
 
 def photos(args: argparse.Namespace, console: Console) -> Outcome:
@@ -203,6 +206,10 @@ def parse_counted(known: tuple[str, ...], text: str) -> dict[str, int | None]:
     return counted
 
 
+def _counts(counted: Mapping[str, int | None], pairs: int) -> dict[str, int]:
+    return {name: min(count or pairs, pairs) for name, count in counted.items()}
+
+
 def _join_counted(counted: Mapping[str, int | None]) -> str:
     return ",".join(name if count is None else f"{name}:{count}" for name, count in counted.items())
 
@@ -210,11 +217,6 @@ def _join_counted(counted: Mapping[str, int | None]) -> str:
 def parse_engines(text: str) -> tuple[str, ...]:
     """Names of engines with commas between."""
     return _parse_names(text, tuple(ENGINES))
-
-
-def parse_parts(text: str) -> tuple[str, ...]:
-    """Names of parts of an ablation with commas between."""
-    return _parse_names(text, PARTS)
 
 
 def parse_presets(text: str) -> tuple[str, ...]:

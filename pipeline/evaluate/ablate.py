@@ -4,7 +4,7 @@ The same pairs and the same protocol as `pipeline.evaluate.landmarks`, with one 
 time.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -23,17 +23,17 @@ MASK_PART: Final = "mask weight"
 
 ABOUT = """\
 The default engine with one option changed at a time, on the protocol of the landmark manipulation:
-{pairs} pairs of samples of {generator} (psi {psi}), landmarks by {finder}, mean distance to the
-targets in pixels of a crop of 512, Frechet distance from the unedited pictures on the features of
-{network}. The first row of a table is the engine as it is.
+up to {pairs} pairs of samples of {generator} (psi {psi}), landmarks by {finder}, mean distance to
+the targets in pixels of a crop of 512, Frechet distance from the unedited pictures on the features
+of {network}. The first row of a table is the engine as it is; "of default" are shares of its
+figures on the same pairs.
 """
 
 
 CAPTIONS: Final = {
-    ("1", "5"): "Distances in px@512 and CPU seconds, for 1 and 5 points.",
-    (
-        "mask",
-    ): "The weight of the mask: the mouth's outline is dragged, all but mouth and jaw fixed.",
+    "1": "1 point, distance in px@512.",
+    "5": "5 points, distance in px@512.",
+    "mask": "The mouth's outline is dragged, all but mouth and jaw fixed.",
 }
 
 
@@ -86,24 +86,24 @@ PARTS: Final = tuple(dict.fromkeys(variant.part for variant in variants(REFERENC
 
 
 def evaluate_ablation(
-    setting: Setting, *, parts: Collection[str] = PARTS, pairs: int, watch: Watch = unwatched
+    setting: Setting, *, parts: Mapping[str, int], watch: Watch = unwatched
 ) -> Evaluation:
     """Measure the default engine and its variants.
 
     Args:
         setting: of every evaluation.
-        parts: what is varied, names in `PARTS`.
-        pairs: number of pairs.
+        parts: what is varied, names in `PARTS`, and the number of pairs for each.
         watch: sees the measurements go by.
     """
     measure = PairMeasure.begin(setting)
     every = variants(measure.models.generator.config.resolution)
     chosen = [variant for variant in every if variant.part in parts]
+    pairs = max(parts.values())
     tasks = [PairTask(pair=pair) for pair in range(pairs)]
     tasks += [
         PairTask(pair=pair, points=points, engine=engine)
-        for pair in range(pairs)
         for variant in chosen
+        for pair in range(parts[variant.part])
         for points in variant.points
         for engine in (DragEngine(), variant.engine)
     ]
@@ -124,34 +124,45 @@ def evaluate_ablation(
         ),
         command=setting.command,
         tables=[
-            Table(caption=caption, rows=_rows(records, points, chosen, pairs))
+            Table(caption=caption, rows=_rows(records, points, chosen, parts))
             for points, caption in CAPTIONS.items()
-            if any(variant.points == points for variant in chosen)
+            if any(points in variant.points for variant in chosen)
         ],
         facts={"pairs": pairs, **depends_on},
     )
 
 
 def _rows(
-    records: Records, points: tuple[str, ...], chosen: Sequence[Variant], pairs: int
+    records: Records, points: str, chosen: Sequence[Variant], parts: Mapping[str, int]
 ) -> list[Row]:
     """The engine as it is, then the variants that are measured on these points."""
-    made = [Variant(part="default", value="", engine=DragEngine())]
-    made += [variant for variant in chosen if variant.points == points]
-    return [_row(records, points, variant, pairs) for variant in made]
+    varied = [variant for variant in chosen if points in variant.points]
+    most = max(parts[variant.part] for variant in varied)
+    first = Variant(part="default", value="", engine=DragEngine())
+    rows = [_row(records, points, first, most)]
+    return rows + [_row(records, points, v, parts[v.part]) for v in varied]
 
 
-def _row(records: Records, points: Sequence[str], variant: Variant, pairs: int) -> Row:
+def _row(records: Records, points: str, variant: Variant, pairs: int) -> Row:
     starts = [records[PairTask(pair=pair).key] for pair in range(pairs)]
-    cells: dict[str, Cell] = {"part": variant.part, "value": variant.value}
-    for name in points:
-        edits = edits_of(records, name, variant.engine, pairs)
-        cells |= {
-            f"distance, {name}": mean(edits, "distance"),
-            f"Frechet, {name}": frechet_distance(features_of(edits), features_of(starts)),
-            f"steps, {name}": mean(edits, "steps"),
-            f"CPU s, {name}": mean(edits, "cpu_seconds"),
-        }
-        if POINT_SETS[name].regions:
-            cells["fixed change"] = mean(edits, "fixed_change")
+    edits, default = (
+        edits_of(records, points, engine, pairs) for engine in (variant.engine, DragEngine())
+    )
+    apart, before = (
+        frechet_distance(features_of(rows), features_of(starts)) for rows in (edits, default)
+    )
+    left, usual = mean(edits, "distance"), mean(default, "distance")
+    cells: dict[str, Cell] = {
+        "part": variant.part,
+        "value": variant.value,
+        "pairs": pairs,
+        "mean distance": left,
+        "of default": left / usual if left is not None and usual else None,
+        "Frechet": apart,
+        "Frechet of default": apart / before if before else None,
+        "steps": mean(edits, "steps"),
+        "CPU seconds": mean(edits, "cpu_seconds"),
+    }
+    if POINT_SETS[points].regions:
+        cells["fixed change"] = mean(edits, "fixed_change")
     return cells

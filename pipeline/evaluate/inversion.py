@@ -153,7 +153,6 @@ class InversionMeasure:
             "spread": report.spread,
             "forgetting": report.forgetting,
             "stored_error": report.stored_error,
-            "warnings": len(report.warnings),
             "kept": kept,
             **self.edit(crop, inversion, f"{task.picture.name}-{task.quality}.png"),
         }

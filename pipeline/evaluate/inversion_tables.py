@@ -5,11 +5,13 @@ from typing import cast
 
 import numpy as np
 
+from inversion.report import FAR, FORGETFUL, POOR
 from pipeline.evaluate.report import Cell, Row, Table, mean, numbers
 from pipeline.session import Json
 
 
 def cost_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
+    """Likeness and cost: a row for each quality, from the records of its pictures."""
     slowest = max(mean(rows, "cpu_seconds") or 0.0 for rows in measured.values())
     return [
         {
@@ -29,6 +31,7 @@ def cost_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
 
 
 def edit_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
+    """Editability: a row for each quality, from the records of its pictures."""
     laid: list[Row] = []
     for quality, rows in measured.items():
         asked, left = mean(rows, "asked"), mean(rows, "left")
@@ -42,10 +45,16 @@ def edit_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
                 "forgetting": mean(rows, "forgetting"),
                 "edit, CPU seconds": mean(rows, "edit_cpu_seconds"),
                 "faces lost": len(rows) - len(numbers(rows, "left")),
-                "warnings": sum(cast("int", row["warnings"]) > 0 for row in rows),
+                "warned of": sum(_warned_of(row) for row in rows),
             }
         )
     return laid
+
+
+def _warned_of(row: Json) -> bool:
+    """Whether an inversion with these figures comes with a warning."""
+    limits = {"perceptual": POOR, "distance": FAR, "forgetting": FORGETFUL}
+    return any(cast("float", row[name]) > limit for name, limit in limits.items())
 
 
 def each_picture(found: Mapping[str, Mapping[str, Json]]) -> list[Table]:

@@ -346,3 +346,8 @@ def test_tuning_leaves_styles_and_noise_alone_where_it_is_told_to(
     assert not any(f".b{side}." in name for name in inversion.changed for side in (4, 8))
     strengths = {name for name in inversion.changed if name.endswith("noise_strength")}
     assert strengths == {"synthesis.b16.conv1.noise_strength"}
+
+
+def test_nothing_to_invert_is_refused(tiny_generator: Generator) -> None:
+    with pytest.raises(InversionError, match="give at least one"):
+        finish_inversions(invert_together([], [], tiny_generator, MeanSquare(), SHORT))

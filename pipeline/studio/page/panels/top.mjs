@@ -13,6 +13,12 @@ export function createTop(store, actions, run) {
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");
     if (button && !button.disabled) run(button.dataset.do);
+    // After a click the keys belong to the photo again; who came by keyboard stays there.
+    const clicked = event.detail > 0 && event.target.closest("button");
+    if (clicked && !clicked.closest("dialog") && !document.querySelector("dialog[open]")) {
+      byId("overlay").focus({ preventScroll: true });
+      byId("overlay").dataset.pressed = "";
+    }
   });
   byId("home").addEventListener("click", (event) => {
     event.preventDefault();
