@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome = command(args, Console(watch=draw_bar, download=draw_bytes, say=_say))
         print(json.dumps(outcome.record, allow_nan=False) if args.json else outcome.text)
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on where it can, an edit with --session", 130)
+        return _fail(
+            "interrupted; the same command goes on where it can, an edit with --session", 130
+        )
     except PhotodragError as error:
         return _fail(str(error))
     except MemoryError:

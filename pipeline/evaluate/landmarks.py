@@ -149,25 +149,25 @@ def finder_name(models: Models) -> str:
 
 def _rows(records: Records, points: str, engines: Mapping[str, int], most: int) -> list[Row]:
     """The rows of a point set: no edit, then every engine."""
-    rows = [_row(points, "no edit", _unedited(records, points, most), records)]
+    rows = [_row(points, None, _unedited(records, points, most), records)]
     for name, limit in engines.items():
         edits = edits_of(records, points, ENGINES[name], min(most, limit))
         rows.append(_row(points, name, edits, records))
     return rows
 
 
-def _row(points: str, name: str, edits: Sequence[Json], records: Records) -> Row:
+def _row(points: str, engine: str | None, edits: Sequence[Json], records: Records) -> Row:
     before = _unedited(records, points, len(edits))
     left, found = mean(edits, "distance"), numbers(edits, "distance")
     return {
         "points": points,
-        "engine": name,
+        "engine": engine or "no edit",
         "pairs": len(edits),
         "mean distance": left,
         "s.e.": float(found.std() / np.sqrt(max(len(found), 1))) if len(found) else None,
         "of no edit": None if left is None else left / float(numbers(before, "distance").mean()),
         "tracked": mean(edits, "tracked"),
-        "Frechet": _apart(edits, before),
+        "Frechet": _apart(edits, before) if engine else None,
         "fixed change": mean(edits, "fixed_change"),
         "steps": mean(edits, "steps"),
         "seconds": mean(edits, "seconds"),
