@@ -51,7 +51,7 @@ def test_edit_reports_everything(
     report = json.loads(report_file.read_text("utf-8"))
     assert json.loads(captured.out) == report
     assert "drag" in captured.err
-    assert "perceptual" not in captured.err  # nothing was inverted
+    assert "LPIPS has no trunk" not in captured.err  # nothing was inverted
     assert report["face"] == 1
     assert report["seed"] == 0
     assert report["device"] == "cpu"
