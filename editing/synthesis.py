@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from editing.features import Features
 from inversion.types import Inversion
 from weights.layers import ACTIVATION_GAIN, SynthesisLayer, upsample_image
-from weights.stylegan2 import SynthesisBlock
+from weights.stylegan2 import SynthesisBlock, to_square
 
 _EPSILON = 1e-8
 
@@ -115,21 +115,22 @@ class PartialSynthesis:
         for index, layer in enumerate(self.layers):
             x = layer(x, moved[:, index] if index < self.moving else None)
             features[layer.side] = x
-        maps = tuple(features[block] for block in self.blocks)
+        maps = tuple(to_square(features[block]) for block in self.blocks)
         first = moved.detach().clone()
         colour = self._colour(features, moved) if self.coloured else None
         return Features(maps, self.resolution, lambda: self._draw(first), colour)
 
     def _colour(self, features: dict[int, Tensor], moved: Tensor) -> Tensor:
         """The picture as far as these blocks paint it, `[1, 3, r, r]` float32."""
-        skip = moved.new_zeros(1, 3, 2, 2)
+        height, width = self.const.shape[2:]
+        skip = moved.new_zeros(1, 3, height // 2, width // 2)
         for k, block in enumerate(self.painting):
             # torgb reads the vector that the next block's first layer also reads.
             index = 2 * k + 1
             w = moved[:, index] if index < self.moving else self.latents[:, index]
             below = upsample_image(skip, block.resample_filter)
             skip = below + block.torgb(features[block.side], w)
-        return skip
+        return to_square(skip)
 
     def _draw(self, moved: Tensor) -> Tensor:
         return self.subject.render(torch.cat((moved, self.latents[:, self.moving :]), dim=1))

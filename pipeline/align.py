@@ -33,6 +33,8 @@ class Alignment:
         size: Length of its side in photo pixels.
         angle: Turn from the photo's x axis to the crop's, in radians, clockwise as seen.
         resolution: Side of the crop in crop pixels.
+        drawn: Share of the square's width, in its middle, that the generator draws; below 1 for
+            generators of pictures higher than wide.
 
     Raises:
         AlignmentError: When a number is not finite, or a length is not positive.
@@ -42,6 +44,7 @@ class Alignment:
     size: float
     angle: float
     resolution: int
+    drawn: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the four numbers."""
@@ -56,6 +59,12 @@ class Alignment:
     def scale(self) -> float:
         """Photo pixels per crop pixel."""
         return self.size / self.resolution
+
+    @property
+    def columns(self) -> slice:
+        """The crop's columns that the generator draws."""
+        beside = round(self.resolution * (1 - self.drawn) / 2)
+        return slice(beside, self.resolution - beside)
 
     @property
     def matrix(self) -> NDArray[np.float64]:
@@ -132,15 +141,23 @@ def align(landmarks: ArrayLike, resolution: int) -> Alignment:
     )
 
 
-def upright_square(corner: tuple[float, float], size: float, resolution: int) -> Alignment:
-    """Return the square that is not turned and has its top-left corner there, photo pixels.
+def upright_square(
+    corner: tuple[float, float], size: float, resolution: int, *, drawn: float = 1.0
+) -> Alignment:
+    """Return the square that is not turned, whose drawn part has that top-left corner.
+
+    Args:
+        corner: Photo pixels.
+        size: Side of the square, photo pixels.
+        resolution: Side of the crop.
+        drawn: See `Alignment`.
 
     Raises:
         AlignmentError: When a number is not finite, or a length is not positive.
     """
     x, y = corner
-    centre = x + size / 2, y + size / 2
-    return Alignment(centre=centre, size=size, angle=0.0, resolution=resolution)
+    centre = x + drawn * size / 2, y + size / 2
+    return Alignment(centre=centre, size=size, angle=0.0, resolution=resolution, drawn=drawn)
 
 
 def crop_square(rgb: NDArray[np.float32], alignment: Alignment) -> Crop:
@@ -170,9 +187,11 @@ def crop_square(rgb: NDArray[np.float32], alignment: Alignment) -> Crop:
     valid = (outside.max(-1) <= -reach + 1e-9).astype(np.float32)
     distance = np.hypot(*np.moveaxis(np.maximum(outside, 0), -1, 0)) / alignment.size
     crop = _fade(crop, valid, distance.astype(np.float32))
+    drawn = np.zeros_like(valid)
+    drawn[:, alignment.columns] = valid[:, alignment.columns]
     return Crop(
         image=torch.from_numpy(crop).permute(2, 0, 1)[None].clamp(0, 1).mul(2).sub(1).contiguous(),
-        valid=torch.from_numpy(valid)[None, None],
+        valid=torch.from_numpy(drawn)[None, None],
         alignment=alignment,
     )
 

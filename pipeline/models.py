@@ -63,18 +63,13 @@ def load_models(
         finder: One of `pipeline.faces.FINDERS`.
 
     Raises:
-        PipelineError: The device is not on this machine, or the generator's pictures are not
-            square.
+        PipelineError: The device is not on this machine.
         WeightsError: A file of parameters is missing or broken.
     """
     place = choose_device(device)
     dtype = choose_dtype(place)
     network = load_generator(generator, device=place, compute_dtype=dtype)
-    if network.config.height_to_width != 1:
-        raise PipelineError(
-            f"the generator {generator} draws pictures {network.config.height_to_width} times as "
-            "high as wide: such are read, but not edited with; choose one of square pictures"
-        )
+    network.squared = True
     return Models(
         generator=network,
         generator_name=generator,

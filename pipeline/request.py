@@ -137,9 +137,13 @@ class EditRequest:
         alignment: Alignment,
     ) -> Tensor | None:
         """`[1, 1, R, R]` of what may change; None for all."""
+        side = alignment.resolution
+        if alignment.drawn < 1:
+            drawn = torch.zeros(1, 1, side, side)
+            drawn[..., alignment.columns] = 1
+            return drawn if self.mask is None else drawn * mask_to_crop(self.mask, alignment)
         if self.mask is not None:
             return mask_to_crop(self.mask, alignment)
-        side = alignment.resolution
         if self.region == EVERYTHING or landmarks is None:
             return None
         if self.region is not None:
@@ -156,7 +160,9 @@ class EditRequest:
         if not bool(fixed.any()):
             return
         x, y = alignment.to_photo(spec.handles[fixed][0].numpy())
-        if self.mask is not None:
+        if alignment.drawn < 1:
+            where, way_out = "what the generator draws", "choose another --crop"
+        elif self.mask is not None:
             where, way_out = "the mask", "paint white there too, or leave out --mask"
         elif self.region is not None:
             where, way_out = f"the region {self.region!r}", "choose another --region, or all"

@@ -85,6 +85,7 @@ def recall_selection(session: Session) -> Selection:
         size=square["size"],
         angle=square["angle"],
         resolution=square["resolution"],
+        drawn=square["drawn"],
     )
     if face is None:
         return Selection(faces=(), face=None, alignment=alignment)

@@ -16,7 +16,10 @@ MIN_SQUARE = 64.0
 """Side of the smallest square that is edited, in photo pixels."""
 
 Square = tuple[float, float, float]
-"""Top-left corner x, y and side of an upright square, photo pixels."""
+"""Top-left corner x, y and side of an upright square, photo pixels.
+
+For generators of pictures higher than wide: corner and height of the part that is drawn.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +42,10 @@ class Selection:
         if self.face is not None:
             return f"face {self.face.index}"
         half = self.alignment.size / 2
-        x, y = (centre - half for centre in self.alignment.centre)
+        x, y = (
+            self.alignment.centre[0] - half * self.alignment.drawn,
+            self.alignment.centre[1] - half,
+        )
         return f"the square {x:g},{y:g},{2 * half:g}"
 
 
@@ -67,34 +73,41 @@ def select(
         RequestError: A face and a square, a face for a generator of something else, or a square
             that does not fit the photo.
     """
-    resolution = models.generator.config.resolution
+    config = models.generator.config
+    resolution, drawn = config.resolution, 1 / config.height_to_width
     if square is not None:
         if face is not None:
             raise RequestError("a face and a square are given: choose one of --face and --crop")
-        return take_square(photo, square, resolution)
+        return take_square(photo, square, resolution, drawn=drawn)
     if models.domain == "whole":
         if face is not None:
             raise RequestError(
                 f"the generator {models.generator_name} takes photos as they are and knows no "
                 "faces: leave out --face, or choose a square with --crop"
             )
-        side = min(photo.width, photo.height)
-        middle = (photo.width - side) / 2, (photo.height - side) / 2
-        return take_square(photo, (*middle, side), resolution)
+        side = min(photo.width / drawn, photo.height)
+        middle = (photo.width - side * drawn) / 2, (photo.height - side) / 2
+        return take_square(photo, (*middle, side), resolution, drawn=drawn)
     faces = detect(photo, models)
     chosen = choose_face(faces, face, edit)
     return Selection(faces=faces, face=chosen, alignment=align_face(chosen, resolution))
 
 
-def take_square(photo: Photo, square: Square, resolution: int) -> Selection:
-    """Take an upright square of the photo as it is.
+def take_square(photo: Photo, square: Square, resolution: int, *, drawn: float = 1.0) -> Selection:
+    """Take an upright square of the photo as it is, or its middle part.
+
+    Args:
+        photo: Where to take it.
+        square: Corner of the part that is drawn, and side of the square.
+        resolution: Side of the crop.
+        drawn: See `Alignment`.
 
     Raises:
         RequestError: It reaches out of the photo, or is smaller than the working minimum.
     """
     x, y, side = square
     # NaN compares false, so it is refused here too.
-    if not (x >= 0 and y >= 0 and x + side <= photo.width and y + side <= photo.height):
+    if not (x >= 0 and y >= 0 and x + drawn * side <= photo.width and y + side <= photo.height):
         raise RequestError(
             f"the square {x:g},{y:g},{side:g} reaches out of the photo of "
             f"{photo.width} x {photo.height} pixels: give corner and side of one inside it"
@@ -104,7 +117,9 @@ def take_square(photo: Photo, square: Square, resolution: int) -> Selection:
             f"a square of {side:g} pixels is too small to edit: "
             f"at least {MIN_SQUARE:.0f} are needed; take a larger version of the photo"
         )
-    return Selection(faces=(), face=None, alignment=upright_square((x, y), side, resolution))
+    return Selection(
+        faces=(), face=None, alignment=upright_square((x, y), side, resolution, drawn=drawn)
+    )
 
 
 def detect(photo: Photo, models: Models) -> tuple[Face, ...]:

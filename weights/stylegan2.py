@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from weights.errors import WeightsError
 from weights.layers import (
@@ -175,12 +176,15 @@ class Generator(nn.Module):
         config: its shape.
         compute_dtype: dtype of the convolutions, float32 or bfloat16; parameters, latents and
             images stay float32.
+        squared: whether pictures and features that are higher than wide are given zeros at both
+            sides until they are square.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         self.compute_dtype = torch.float32
+        self.squared = False
         self.mapping = MappingNetwork(config)
         self.synthesis = SynthesisNetwork(config)
 
@@ -241,6 +245,9 @@ class Generator(nn.Module):
                 skip = colour + below
             if block.side == last:
                 break
+        if self.squared:
+            skip = None if skip is None else to_square(skip)
+            features = {side: to_square(feature) for side, feature in features.items()}
         return Synthesis(skip, features)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -258,6 +265,12 @@ class Generator(nn.Module):
                 f"latents must be [N, {self.config.num_latents}, {self.config.w_dim}], "
                 f"not {list(latents.shape)}"
             )
+
+
+def to_square(maps: Tensor) -> Tensor:
+    """`[N, C, r, w]` with zeros at both sides, `[N, C, r, r]`; square maps stay as they are."""
+    side = (maps.shape[2] - maps.shape[3]) // 2
+    return F.pad(maps, (side, side)) if side else maps
 
 
 def _noise_of(layer: SynthesisLayer, name: str, noise: Noise, latents: Tensor) -> Tensor | None:

@@ -151,7 +151,8 @@ def test_a_picture_must_have_three_channels() -> None:
         find_faces(np.zeros((20, 20), np.float32))
 
 
-def test_fan_without_its_files_says_which_and_what_to_do(no_files: Path) -> None:
+@pytest.mark.usefixtures("no_files")
+def test_fan_without_its_files_says_which_and_what_to_do() -> None:
     with pytest.raises(MissingWeightsError) as raised:
         find_faces(astronaut(), finder="fan")
     message = str(raised.value)
