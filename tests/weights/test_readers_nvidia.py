@@ -253,7 +253,7 @@ seconds = time.perf_counter() - start
 status = Path("/proc/self/status").read_text()
 print(seconds, re.search(r"VmHWM:\\s*(\\d+) kB", status).group(1))
 """
-# VmHWM is this process's own peak; what getrusage tells includes that of its parent before the fork.
+# VmHWM is this process's own peak; getrusage counts that of its parent before the fork too.
 
 
 @pytest.mark.slow
