@@ -57,11 +57,7 @@ class EditResult:
             spec: what this edit was.
             before: where this edit started, unless at the inversion itself.
         """
-        side = spec.resolution
-        touched = torch.ones(1, 1, side, side) if spec.mask is None else spec.mask.float()
-        if before is not None and before.touched is not None:
-            touched = torch.maximum(touched, before.touched.to(touched))
-        return EditStart(latents=self.latents, touched=touched)
+        return EditStart.after(self.latents, spec, before)
 
 
 def run_edit(

@@ -64,7 +64,7 @@ class GuidedEngine:
             rest, onward = spec, start
         else:
             rest = spec.seen_from(nearest.points)
-            onward = EditStart(latents=nearest.latents, touched=_touched(spec, start))
+            onward = EditStart.after(nearest.latents, spec, start)
         for step in self.drag.steps(subject, rest, onward):
             # The drag starts where a stride has been shown already.
             if step.index or step.stopped is not None:
@@ -103,11 +103,3 @@ class GuidedEngine:
                 | (distance <= self.drag.reach_for(spec) * pixel),
                 latents=here,
             )
-
-
-def _touched(spec: DragSpec, start: EditStart | None) -> Tensor:
-    side = spec.resolution
-    touched = torch.ones(1, 1, side, side) if spec.mask is None else spec.mask.float()
-    if start is not None and start.touched is not None:
-        touched = torch.maximum(touched, start.touched.to(touched))
-    return touched

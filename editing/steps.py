@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 from editing.spec import DragSpec
@@ -27,6 +28,21 @@ class EditStart:
 
     latents: Tensor
     touched: Tensor | None = None
+
+    @staticmethod
+    def after(latents: Tensor, spec: DragSpec, before: EditStart | None = None) -> EditStart:
+        """Where an edit goes on from what another left.
+
+        Args:
+            latents: where that edit ended.
+            spec: what it was.
+            before: where it started, unless at the inversion itself.
+        """
+        side = spec.resolution
+        touched = torch.ones(1, 1, side, side) if spec.mask is None else spec.mask.float()
+        if before is not None and before.touched is not None:
+            touched = torch.maximum(touched, before.touched.to(touched))
+        return EditStart(latents=latents, touched=touched)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

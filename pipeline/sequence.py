@@ -23,12 +23,7 @@ from pipeline.subject import Selection
 
 def start_from(stored: StoredEdit) -> EditStart:
     """The start of an edit that goes on from a stored one."""
-    side = stored.spec.resolution
-    everything = torch.ones(1, 1, side, side)
-    return EditStart(
-        latents=stored.latents,
-        touched=everything if stored.spec.mask is None else stored.spec.mask,
-    )
+    return EditStart.after(stored.latents, stored.spec)
 
 
 def of_the_whole(spec: DragSpec, stored: StoredEdit, subject: Inversion) -> DragSpec:
