@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.align import Alignment, Window
@@ -26,6 +27,8 @@ from pipeline.correspondence import Array
 from pipeline.errors import PipelineError
 from pipeline.photo import Photo
 from pipeline.transfer import CompositeOptions, Mask, Transfer, feather, plan_transfer
+
+Levels = NDArray[np.uint8]
 
 LEAST_FLOW = 0.02
 """Displacements below this, in photo pixels, are not worth a resampling."""
@@ -107,7 +110,7 @@ class Composer:
         edited: Tensor,
         movable: Tensor | None = None,
         *,
-        painted: Mask | None = None,
+        painted: Levels | None = None,
         handles: Tensor | None = None,
         finals: Tensor | None = None,
     ) -> Patch | None:
@@ -115,8 +118,9 @@ class Composer:
 
         Args:
             edited: [1, 3, r, r] in [-1, 1], rendering of the edit.
-            movable: [m, m] or [1, 1, m, m] over the crop, 1 = may change (from 0.5); None for all.
-            painted: [H, W] of the photo, True = may change; None for all.
+            movable: [m, m] or [1, 1, m, m] in [0, 1] over the crop, how far it may change; None for
+                all the way.
+            painted: [H, W] of the photo, 0 where not a pixel may change; None for nowhere.
             handles: [N, 2] crop pixels whose end is known, which helps the matching.
             finals: [N, 2] crop pixels where the handles lie in `edited`.
 
@@ -134,11 +138,10 @@ class Composer:
         after = _enlarge(after)
         if np.array_equal(self.before, after):
             return None
-        allowed = _allowed(mask, self.grid, self.photo)
         transfer = plan_transfer(
             self.before,
             after,
-            feather(allowed, self.options.feather * self.grid.resolution),
+            _weight(mask, self.grid, self.photo, self.options.feather * self.grid.resolution),
             handles=_points(handles, self.stretch),
             finals=_points(finals, self.stretch),
             options=self.options,
@@ -185,7 +188,7 @@ def composite(
     edited: Tensor,
     movable: Tensor | None = None,
     *,
-    painted: Mask | None = None,
+    painted: Levels | None = None,
     handles: Tensor | None = None,
     finals: Tensor | None = None,
     options: CompositeOptions | None = None,
@@ -226,8 +229,8 @@ def _picture(image: Tensor, name: str) -> Array:
     return to_picture(image)
 
 
-def _mask(movable: Tensor | None) -> Mask | None:
-    """[m, m], True where the photo may change."""
+def _mask(movable: Tensor | None) -> Array | None:
+    """[m, m] in [0, 1], how far the photo may change."""
     if movable is None:
         return None
     height, width = movable.shape[-2:]
@@ -235,8 +238,8 @@ def _mask(movable: Tensor | None) -> Mask | None:
         raise PipelineError(
             f"the mask has shape {list(movable.shape)}: it must be a square over the crop"
         )
-    mask = movable.detach().cpu().reshape(height, width).numpy() >= 0.5
-    if not mask.any():
+    mask = movable.detach().cpu().reshape(height, width).float().numpy()
+    if not (mask > 0).any():
         raise PipelineError("the mask is empty, nothing may change: paint where the edit may go")
     return mask
 
@@ -252,15 +255,16 @@ def _enlarge(image: Array) -> Array:
     return np.asarray(larger, np.float32).clip(0, 1)
 
 
-def _allowed(mask: Mask | None, grid: Alignment, photo: Photo) -> Mask:
-    """[S, S], True where the user allows a change and the crop shows the photo, not padding."""
+def _weight(mask: Array | None, grid: Alignment, photo: Photo, width: float) -> Array:
+    """[S, S], how far the photo may change where the crop shows it, fading out at the border."""
     side = grid.resolution
     xy = grid.to_photo(_centres((0, 0, side, side)))
     inside = np.all((xy >= 0) & (xy <= (photo.width, photo.height)), axis=-1)
     if mask is None:
-        return inside
-    enlarged = cv2.resize(mask.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-    return inside & (np.asarray(enlarged) > 0)
+        return feather(inside, width)
+    cells = cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST)
+    share = cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.minimum(feather(inside & (np.asarray(cells) > 0), width), share)
 
 
 def _centres(window: Window) -> Array:
@@ -318,7 +322,7 @@ def _window(transfer: Transfer, grid: Alignment, photo: Photo) -> Window | None:
     return (int(x0), int(y0), int(x1), int(y1)) if x0 < x1 and y0 < y1 else None
 
 
-def _permitted(mask: Mask | None, painted: Mask | None, grid: Alignment, window: Window) -> Mask:
+def _permitted(mask: Array | None, painted: Levels | None, grid: Alignment, window: Window) -> Mask:
     """[h, w], True for photo pixels whose centre lies in the crop and in the user's masks."""
     side = grid.resolution if mask is None else mask.shape[0]
     x0, y0, x1, y1 = window
@@ -329,8 +333,8 @@ def _permitted(mask: Mask | None, painted: Mask | None, grid: Alignment, window:
     inside = (x >= 0) & (x < side) & (y >= 0) & (y < side)
     if mask is not None:
         cells = (part.clip(0, side - 1).astype(np.intp) for part in (y, x))
-        inside &= mask[tuple(cells)]
-    return inside if painted is None else inside & painted[slices(window)]
+        inside &= mask[tuple(cells)] > 0
+    return inside if painted is None else inside & (painted[slices(window)] > 0)
 
 
 def _largest_change(before: np.ndarray, after: np.ndarray, allowed: Mask) -> int:

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from editing.engine import EditResult, EditStart, EditStep, Engine, finish_edit
 from editing.spec import DragSpec
 from inversion.expressions import expression_steps
@@ -20,7 +17,7 @@ from pipeline.engines import choose_engine, engine_for
 from pipeline.errors import RequestError
 from pipeline.models import Models
 from pipeline.photo import Photo
-from pipeline.request import EditRequest, check_mask
+from pipeline.request import EditRequest, Mask, check_mask
 from pipeline.session import Session, Settings, begin_session, open_session
 from pipeline.stored import UNFINISHED, keep_crop, keep_edit, keep_inversion, recall_inversion
 from pipeline.subject import Selection, Square, cut, select
@@ -264,9 +261,9 @@ def compose(
     inversion: Inversion,
     result: EditResult,
     spec: DragSpec,
-    mask: NDArray[np.bool_] | None,
+    mask: Mask | None,
 ) -> Composite:
-    """Carry the edit over to the photo; a photo-sized mask is honoured to the pixel."""
+    """Carry the edit over to the photo; black of a photo's mask is honoured to the pixel."""
     return composite(
         photo,
         crop.alignment,

@@ -34,7 +34,7 @@ class Preview:
         composer: Of the reduced copy, which is 8-bit RGB.
         window: The photo's rectangle that the copy shows.
         factor: Photo pixels per pixel of the copy.
-        painted: The painted mask, as large as the copy; None for none.
+        painted: What the painted mask allows, as large as the copy; None for all.
     """
 
     composer: Composer
@@ -54,14 +54,13 @@ class Preview:
         return x + factor * x0, y + factor * y0, x + factor * x1, y + factor * y1
 
     def with_painted(self, mask: Mask | None) -> "Preview":
-        """The same under a mask [H, W] of the photo, True = may change; None for none."""
+        """The same under a mask of the photo; None for none."""
         if mask is None:
             return replace(self, painted=None)
         x0, y0, x1, y1 = self.window
         size = self.pixels.shape[1::-1]
-        levels = mask[y0:y1, x0:x1].astype(np.uint8) * 255
-        share = np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_AREA))
-        return replace(self, painted=share >= 128)
+        levels = cv2.resize(mask[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
+        return replace(self, painted=np.asarray(levels, np.uint8))
 
 
 def begin_preview(photo: Photo, alignment: Alignment, render: Tensor) -> Preview:
@@ -116,7 +115,7 @@ def compose_preview(
     return (left + x0, top + y0, left + x1, top + y1), picture
 
 
-def bounds(changed: Mask) -> Window | None:
+def bounds(changed: NDArray[np.bool_]) -> Window | None:
     """The smallest window (x0, y0, x1, y1) around all that is True, or None."""
     rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if len(rows) == 0:

@@ -18,7 +18,10 @@ from pipeline.errors import RequestError
 from pipeline.faces import Face
 
 Point = tuple[float, float]
-Mask = NDArray[np.bool_]
+Mask = NDArray[np.uint8]
+"""[H, W] of a photo: how far each pixel may change, from 0 (not at all) to 255 (wholly)."""
+
+FULLY = 255
 EVERYTHING = "all"
 FREE_REGION = "face"
 """What points may change unless a region is named."""
@@ -32,7 +35,7 @@ class EditRequest:
         drags: Pairs of handle and target, photo pixels.
         presets: Named expressions, each with a strength.
         expression: [68, 2] landmarks of a face whose expression to take, in its photo's pixels.
-        mask: [H, W] of the photo, True = may change; None leaves that to region and presets.
+        mask: Of the photo; None leaves that to region and presets.
         mask_file: Where the mask was read.
         region: A region of the face that may change, or "all" for the whole crop.
         engine: Who does it, a key of `editing.engine.ENGINES`.
@@ -56,7 +59,7 @@ class EditRequest:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What is done, but may not be what was meant; one line each."""
-        if self.mask is not None and bool(self.mask.all()):
+        if self.mask is not None and bool((self.mask == FULLY).all()):
             return ("the mask is white everywhere: all of the square may change",)
         return ()
 
@@ -199,8 +202,12 @@ def check_mask(mask: Mask, width: int, height: int) -> None:
     """Refuse a mask that does not fit the photo.
 
     Raises:
-        RequestError: It has another size, or allows nothing.
+        RequestError: It has another size, holds no bytes, or allows nothing.
     """
+    if mask.dtype != np.uint8:
+        raise RequestError(
+            f"the mask holds {mask.dtype}: give bytes, from 0 (no change) to 255 (any change)"
+        )
     if mask.shape != (height, width):
         raise RequestError(
             f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, the photo {width} x {height}: "
@@ -211,17 +218,20 @@ def check_mask(mask: Mask, width: int, height: int) -> None:
 
 
 def mask_to_crop(mask: Mask, alignment: Alignment) -> Tensor:
-    """Resample a photo-sized mask to `[1, 1, R, R]` of zeros and ones.
+    """Resample a photo-sized mask to `[1, 1, R, R]` in [0, 1].
 
     Raises:
         RequestError: Nothing of it lies on the square.
     """
     levels = np.repeat(mask[:, :, None], 3, axis=2).astype(np.float32)
+    levels /= FULLY
     crop = crop_square(levels, alignment)
-    movable = ((crop.image[:, :1] > 0) & (crop.valid > 0)).float()
-    if not bool(movable.any()):
+    share = ((crop.image[:, :1] + 1) / 2).clamp(0, 1) * (crop.valid > 0)
+    # In steps that a session's 8-bit file keeps: an edit is composed from there, too.
+    share = (share * FULLY).round() / FULLY
+    if not bool(share.any()):
         raise RequestError("the mask does not touch the square that is edited: paint white in it")
-    return movable
+    return share
 
 
 def _join(parts: Sequence[DragSpec], side: int) -> DragSpec:

@@ -18,6 +18,9 @@ from pipeline.request import EditRequest, Mask
 
 KEYS = ("handles", "targets", "presets", "expression", "region", "mask", "engine", "options")
 
+BLACK = 8
+"""Darker levels of a mask are black: what a JPEG makes of black is not quite."""
+
 Record = Mapping[str, object]
 
 
@@ -66,7 +69,7 @@ def read_request(path: Path) -> EditRequest:
 
 
 def read_mask(path: Path) -> Mask:
-    """Read a picture as a mask: white may change, black (below half) may not.
+    """Read a picture as a mask: white may change, black may not, grey only so far.
 
     Raises:
         RequestError: It is no picture.
@@ -77,7 +80,7 @@ def read_mask(path: Path) -> Mask:
         raise RequestError(f"cannot read the mask {path}: give a black and white PNG") from error
     if levels is None:
         raise RequestError(f"the mask {path} is no picture: give a black and white PNG")
-    return np.asarray(levels) >= 128
+    return np.where(levels < BLACK, 0, levels).astype(np.uint8)
 
 
 def _object(value: object, path: Path) -> Record:

@@ -17,7 +17,8 @@ from inversion.types import Inversion
 from pipeline.bands import to_picture
 from pipeline.correspondence import find_correspondence
 from pipeline.faces import Face
-from pipeline.stored import Mask, StoredEdit
+from pipeline.request import Mask
+from pipeline.stored import StoredEdit
 from pipeline.subject import Selection
 
 
@@ -83,10 +84,10 @@ def trace_back(points: Tensor, stored: StoredEdit, subject: Inversion) -> Tensor
 
 
 def union_of_masks(one: Mask | None, other: Mask | None) -> Mask | None:
-    """What either of two photo-sized masks allows; None allows everything."""
+    """What either of two masks of a photo allows; None allows everything."""
     if one is None or other is None:
         return None
-    return np.asarray(one | other)
+    return np.maximum(one, other)
 
 
 def _union(one: Tensor | None, other: Tensor | None) -> Tensor | None:

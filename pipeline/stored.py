@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,15 +18,13 @@ from pipeline.align import Alignment, Crop
 from pipeline.errors import SessionError
 from pipeline.faces import Face
 from pipeline.models import Models
-from pipeline.request import EditRequest
+from pipeline.request import EditRequest, Mask
 from pipeline.session import Json, Session, edit_files, write_json
 from pipeline.subject import Selection
 
 ALIGNMENT, CROP, INVERSION = "alignment.json", "crop.png", "inversion.safetensors"
 UNFINISHED = "inversion.part.safetensors"
 """State of an inversion that runs or was killed; not among the session's complete files."""
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +39,7 @@ class StoredEdit:
         latents: `[1, L, C]`, edited.
         points: `[N, 2]` where the handles ended, crop pixels.
         stopped: Why the drag ended.
-        mask: [H, W] of the photo, True = may have changed; None for no such mask.
+        mask: What was painted of the photo, in all the edits that led here; None for no mask.
     """
 
     number: int
@@ -179,7 +176,7 @@ def recall_edit(session: Session, number: int | None) -> StoredEdit:
         latents=tensors["latents"],
         points=tensors["points"],
         stopped=str(record["report"]["stopped"]),
-        mask=_read_bits(mask) if session.has(_mask_file(number)) else None,
+        mask=_read_levels(mask) if session.has(_mask_file(number)) else None,
     )
 
 
@@ -217,6 +214,6 @@ def _mask_file(number: int) -> str:
     return f"edits/{number:04d}-mask.png"
 
 
-def _read_bits(path: Path) -> Mask:
+def _read_levels(path: Path) -> Mask:
     with Image.open(path) as picture:
-        return np.array(picture.convert("L")) > 0
+        return np.array(picture.convert("L"))

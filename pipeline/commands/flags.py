@@ -74,7 +74,10 @@ def add_request(sub: argparse.ArgumentParser) -> None:
         "--spec", type=Path, metavar="JSON", help="read the edit from a file; a report is one"
     )
     asked.add_argument(
-        "--mask", type=Path, metavar="FILE", help="white where the photo may change, at its size"
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="white where the photo may change, grey for part of the way, at its size",
     )
     asked.add_argument(
         "--region",

@@ -26,7 +26,7 @@ _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 
 def keep_mask(folder: Path, mask: Mask) -> str:
     """Keep a photo-sized mask as a file that `--mask` takes, and name it after its content."""
-    digest = hashlib.sha256(np.packbits(mask).tobytes())
+    digest = hashlib.sha256(mask.tobytes())
     digest.update(repr(mask.shape).encode("ascii"))
     name = digest.hexdigest()[:ID_LENGTH]
     picture = Image.fromarray(mask)

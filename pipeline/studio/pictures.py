@@ -73,7 +73,7 @@ def read_mask_picture(content: bytes, size: tuple[int, int]) -> Mask:
     """Read a mask that the page painted, and bring it to the size of the window it covers.
 
     Args:
-        content: A PNG; alpha, or lightness where there is none, from half on = may change.
+        content: A PNG; alpha, or lightness where there is none, says how far a pixel may change.
         size: Width and height of the window, photo pixels.
 
     Raises:
@@ -87,12 +87,11 @@ def read_mask_picture(content: bytes, size: tuple[int, int]) -> Mask:
             levels = np.asarray(picture.getchannel(channel) if channel else picture.convert("L"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise MessageError("the mask is not a readable PNG") from error
-    return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_LINEAR)) >= 128
+    return np.asarray(cv2.resize(levels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def mask_picture(share: NDArray[np.float32] | Mask, most: int = MASK_SIDE) -> bytes:
-    """A PNG, white with the share as alpha, at most so many pixels a side."""
-    levels = (np.asarray(share, np.float32) * 255).round().astype(np.uint8)
+def mask_picture(levels: Mask, most: int = MASK_SIDE) -> bytes:
+    """A PNG, white with the levels as alpha, at most so many pixels a side."""
     factor = min(1.0, most / max(levels.shape))
     if factor < 1:
         size = max(1, round(levels.shape[1] * factor)), max(1, round(levels.shape[0] * factor))

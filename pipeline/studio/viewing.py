@@ -13,7 +13,7 @@ from editing.regions import REGIONS, region_mask
 from pipeline.align import Alignment, Window, crop_to_photo
 from pipeline.faces import Face
 from pipeline.photo import Photo
-from pipeline.request import Mask
+from pipeline.request import FULLY, Mask
 from pipeline.requestfile import read_mask
 from pipeline.session import write_atomically
 from pipeline.studio.errors import MessageError, UnknownError
@@ -115,7 +115,8 @@ class Viewing:
             landmarks = square.to_crop(face.landmarks)
             mask = region_mask(landmarks, [name], resolution=FINE)[0, 0].numpy()
             reduced, window = _reduced(square, face_window(record, face), REGION_SIDE)
-            return mask_picture(crop_to_photo(mask, reduced, window).clip(0, 1))
+            share = crop_to_photo(mask, reduced, window).clip(0, 1)
+            return mask_picture((share * FULLY).round().astype(np.uint8))
 
         return await self._do(make)
 
@@ -128,7 +129,7 @@ class Viewing:
 
         def make() -> Mask:
             x0, y0, x1, y1 = face_window(record, face)
-            mask = np.zeros((record.height, record.width), np.bool_)
+            mask = np.zeros((record.height, record.width), np.uint8)
             mask[y0:y1, x0:x1] = read_mask_picture(content, (x1 - x0, y1 - y0))
             return mask
 

@@ -128,6 +128,16 @@ def test_outside_the_mask_any_edit_leaves_every_bit(
     assert np.isfinite(done.report.mean_flow)
 
 
+def test_a_grey_mask_lets_skin_travel_part_of_the_way(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, scene())
+    image = rendering(photo)
+    edited = moved(image, 4, 0)
+    white = torch.ones(SIDE, SIDE)
+    far, half = (composite(photo, SQUARE, image, edited, white * k).report for k in (1.0, 0.5))
+    assert half.max_flow == pytest.approx(far.max_flow / 2, rel=0.05)
+    assert half.max_change_outside_mask == 0
+
+
 def test_the_photos_own_grain_travels_and_stays_sharp(tmp_path: Path) -> None:
     photo = photo_of(tmp_path, scene(3))
     image = rendering(photo)
@@ -283,8 +293,8 @@ def test_a_patch_is_all_that_a_composition_changes(tmp_path: Path) -> None:
     photo = photo_of(tmp_path, scene())
     image = rendering(photo)
     edited = moved(image, 4, 2, radius=12)
-    painted = np.zeros((photo.height, photo.width), np.bool_)
-    painted[: photo.height // 2] = True
+    painted = np.zeros((photo.height, photo.width), np.uint8)
+    painted[: photo.height // 2] = 255
     composer = composition.begin_composition(photo, SQUARE, image)
     patch = composer.compose(edited, painted=painted)
     assert patch is not None
@@ -293,7 +303,7 @@ def test_a_patch_is_all_that_a_composition_changes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(done.photo.pixels[y0:y1, x0:x1], patch.part.pixels)
     differs = (done.photo.pixels != photo.pixels).reshape(photo.height, photo.width, -1).any(axis=2)
     assert differs.any()
-    assert not (differs & ~(done.changed & painted)).any()
+    assert not (differs & ~(done.changed & (painted > 0))).any()
     again = composite(photo, SQUARE, image, edited, painted=painted)
     np.testing.assert_array_equal(again.photo.pixels, done.photo.pixels)
     assert composer.compose(image.clone()) is None

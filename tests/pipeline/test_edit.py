@@ -8,10 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editing.presets import parse_preset
+from editing.spec import DragSpec
 from pipeline.align import Alignment
 from pipeline.edit import SessionPlace, edit_photo
 from pipeline.errors import FaceError
@@ -68,13 +70,13 @@ def test_pixels_outside_a_painted_mask_stay_bit_for_bit(
 ) -> None:
     place = SessionPlace(folder=tmp_path / "session", photo=portrait)
     shutil.copytree(inverted, place.folder)
-    mask = np.zeros((photo.height, photo.width), bool)
-    mask[131:171, 190:263] = True
+    mask = np.zeros((photo.height, photo.width), np.uint8)
+    mask[131:171, 190:263] = 255
     request = EditRequest(presets=(parse_preset("smile"),), mask=mask)
     done = edit_photo(photo, request, models=models, quality="fast", session=place)
     assert done.edited is not None
     changed = (done.photo.pixels != photo.pixels).any(axis=-1)
-    assert not changed[~mask].any()
+    assert not changed[mask == 0].any()
     assert not changed[~done.edited.composite.changed].any()
     report = done.edited.composite.report
     assert report.max_change_outside_mask == 0
@@ -83,7 +85,7 @@ def test_pixels_outside_a_painted_mask_stay_bit_for_bit(
     assert film[0] is photo
     assert len(film) > 2
     for frame in film:
-        np.testing.assert_array_equal(frame.pixels[~mask], photo.pixels[~mask])
+        np.testing.assert_array_equal(frame.pixels[mask == 0], photo.pixels[mask == 0])
 
 
 def test_an_interrupted_edit_goes_on_and_a_second_one_reuses_the_inversion(
@@ -152,9 +154,23 @@ def test_points_go_to_the_crop_and_back(x: float, y: float, dx: float, dy: float
 
 def test_a_painted_square_arrives_where_it_was_painted() -> None:
     alignment = Alignment(centre=(100.0, 100.0), size=128.0, angle=0.0, resolution=64)
-    mask = np.zeros((200, 200), bool)
-    mask[80:100, 60:120] = True
+    mask = np.zeros((200, 200), np.uint8)
+    mask[80:100, 60:120] = 255
     movable = mask_to_crop(mask, alignment)[0, 0].numpy() > 0.5
     rows, columns = np.nonzero(movable)
     assert (rows.min(), rows.max() + 1) == (22, 32)
     assert (columns.min(), columns.max() + 1) == (12, 42)
+
+
+def test_grey_of_a_mask_arrives_as_a_share() -> None:
+    alignment = Alignment(centre=(100.0, 100.0), size=128.0, angle=0.3, resolution=64)
+    ramp = np.tile(np.arange(200, dtype=np.uint8), (200, 1))
+    share = mask_to_crop(ramp, alignment)
+    columns = alignment.to_photo(np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1) + 0.5)
+    np.testing.assert_allclose(share[0, 0].numpy(), (columns[..., 0] - 0.5) / 255, atol=0.004)
+    # A session keeps it in 8 bits, and an edit composed from there is the same edit.
+    handles = torch.full((1, 2), 32.0)
+    spec = DragSpec(handles=handles, targets=handles, resolution=64, mask=share)
+    kept = DragSpec.from_json(spec.to_json()).mask
+    assert kept is not None
+    assert torch.equal(kept, share)

@@ -79,8 +79,8 @@ def test_what_changes_nothing_shows_nothing(photo: Photo) -> None:
 def test_a_painted_mask_is_honoured(photo: Photo) -> None:
     render, edited = renderings()
     _, preview = begin(photo, 300.0, render)
-    mask = np.zeros((photo.height, photo.width), np.bool_)
-    mask[:, :250] = True
+    mask = np.zeros((photo.height, photo.width), np.uint8)
+    mask[:, :250] = 255
     found = compose_preview(preview.with_painted(mask), edited, SPEC, SPEC.targets)
     assert found is not None
     assert preview.to_photo(found[0])[2] == 250

@@ -86,7 +86,7 @@ export class Area {
   end() {
     if (!this.#stroke) return;
     this.#stroke = null;
-    this.#replace(masks.counted(this.#own.mask));
+    this.#replace(this.#own.mask);
   }
 
   /** The stroke is dropped, for example because it became a pinch. */

@@ -216,13 +216,13 @@ def test_undo_redo_and_branches(talk: Talk) -> None:
 
 
 def painted(talk: Talk, inside: tuple[float, float, float, float]) -> bytes:
-    """A picture of the face's window at half its size with a painted rectangle, photo pixels."""
+    """A picture of the face's window at half its size: a rectangle, its right half grey."""
     x0, y0, x1, y1 = talk.state["photo"]["faces"][0]["window"]
     alpha = np.zeros(((y1 - y0) // 2, (x1 - x0) // 2), np.uint8)
     left, top, right, bottom = inside
-    alpha[
-        int(top - y0) // 2 : int(bottom - y0) // 2, int(left - x0) // 2 : int(right - x0) // 2
-    ] = 255
+    rows = slice(int(top - y0) // 2, int(bottom - y0) // 2)
+    alpha[rows, int(left - x0) // 2 : int(right - x0) // 2] = 255
+    alpha[rows, int(left + right - 2 * x0) // 4 : int(right - x0) // 2] = 100
     file = io.BytesIO()
     Image.fromarray(np.dstack([alpha] * 4), "RGBA").save(file, "PNG")
     return file.getvalue()
@@ -247,8 +247,12 @@ def test_a_painted_mask_is_honoured_and_comes_back(
     rows, columns = np.nonzero(changed)
     assert inside[0] - 3 <= columns.min() and columns.max() <= inside[2] + 3
     assert inside[1] - 3 <= rows.min() and rows.max() <= inside[3] + 3
-    assert "--mask" in talk.state["command"]
-
+    command = shlex.split(talk.state["command"])
+    assert "--mask" in command
+    output = tmp_path / "edited.png"
+    command[command.index("-o") + 1] = str(output)
+    assert main([*command[1:], "--device", "cpu"]) == 0
+    assert output.read_bytes() == saved.read_bytes()
     assert talk.ask(face_path(talk) + "/masks", b"no picture").json["code"] == "bad-request"
     assert ask_for(talk, points=points, mask="0123456789abcdef")["type"] == "done"
     assert talk.work("run")["code"] == "unknown"

@@ -7,6 +7,9 @@
 
 export const LARGEST_SIDE = 2048;
 
+// The server takes lower levels for none.
+const LEAST_LEVEL = 8;
+
 /** Size of the grid over a window [x0, y0, x1, y1]: photo pixels, at most LARGEST_SIDE a side. */
 export function gridSize([x0, y0, x1, y1], largest = LARGEST_SIDE) {
   const shrink = Math.min(1, largest / Math.max(x1 - x0, y1 - y0));
@@ -96,14 +99,9 @@ export function union(one, other) {
   return { ...one, levels };
 }
 
-/** The area as it counts: from half on all, below nothing. */
-export function counted(mask) {
-  return { ...mask, levels: mask.levels.map((level) => (level >= 128 ? 255 : 0)) };
-}
-
-/** Whether nothing may change; below half counts as nothing. */
+/** Whether nothing may change. */
 export function isBlank(mask) {
-  return !mask.levels.some((level) => level >= 128);
+  return !mask.levels.some((level) => level >= LEAST_LEVEL);
 }
 
 /** The rectangle around two rectangles; null stands for none. */

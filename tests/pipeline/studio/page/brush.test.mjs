@@ -62,8 +62,3 @@ test("rectangles around rectangles", () => {
   assert.deepEqual(brush.around(null, [0, 3, 2, 9]), [0, 3, 2, 9]);
   assert.equal(brush.around(null, null), null);
 });
-
-test("what counts is the half and more", () => {
-  const mask = { width: 4, height: 1, levels: new Uint8ClampedArray([0, 127, 128, 255]) };
-  assert.deepEqual([...brush.counted(mask).levels], [0, 0, 255, 255]);
-});
