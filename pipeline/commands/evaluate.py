@@ -13,6 +13,7 @@ from inversion.invert import QUALITIES
 from pipeline.commands import flags
 from pipeline.commands.console import Adding, Console, Outcome
 from pipeline.evaluate.ablate import PARTS, evaluate_ablation
+from pipeline.evaluate.edits import evaluate_edits
 from pipeline.evaluate.inversion import evaluate_inversion
 from pipeline.evaluate.landmarks import evaluate_landmarks
 from pipeline.evaluate.paired import MAX_STEPS as PAIRED_STEPS
@@ -66,33 +67,29 @@ def add_commands(adding: Adding) -> None:
         "--presets", type=parse_presets, default=DRAGS, metavar="NAME,NAME",
         help=f"what is dragged: {', '.join(PRESETS)}; default {','.join(DRAGS)}",
     )  # fmt: skip
-    sub.add_argument(
-        "--identity", type=Path, metavar="FILE",
-        help=f"MobileFaceNet's parameters; default what {IDENTITY_VARIABLE} names",
-    )  # fmt: skip
+    add_identity(sub)
     add_engines(sub, ("default",))
+    add_setting(sub)
+    sub = group.command("edits", edits, "drag each part of inverted faces: twelve standard edits")
+    sub.set_defaults(evaluation="edits")
+    add_set(sub, 40)
+    sub.add_argument("--quality", choices=tuple(QUALITIES), default="balanced", help="%(default)s")
+    sub.add_argument(
+        "--engines", default="default", metavar="NAME,NAME",
+        type=partial(parse_counted, tuple(ENGINES)),
+        help=f"{', '.join(ENGINES)}; default %(default)s; reference:8 for eight of the pictures "
+        "only, evenly spread",
+    )  # fmt: skip
+    add_identity(sub)
     add_setting(sub)
     sub = group.command("inversion", inversion, "invert pictures at every quality, and edit them")
     sub.set_defaults(evaluation="inversion")
-    sub.add_argument(
-        "--set", required=True, metavar=f"DIR|{PORTRAITS}",
-        help=f"folder of photos or of aligned portraits; {PORTRAITS} is what {PORTRAITS_VARIABLE} "
-        "names",
-    )  # fmt: skip
+    add_set(sub)
     sub.add_argument(
         "--quality", type=parse_qualities, default=tuple(QUALITIES), metavar="NAME,NAME",
         help=f"{', '.join(QUALITIES)}; default all of these",
     )  # fmt: skip
-    sub.add_argument(
-        "--count",
-        type=parse_count,
-        metavar="N",
-        help="so many pictures, evenly spread; default all",
-    )
-    sub.add_argument(
-        "--identity", type=Path, metavar="FILE",
-        help=f"MobileFaceNet's parameters; default what {IDENTITY_VARIABLE} names",
-    )  # fmt: skip
+    add_identity(sub)
     add_setting(sub)
 
 
@@ -153,11 +150,36 @@ def photos(args: argparse.Namespace, console: Console) -> Outcome:
     return show(setting, evaluation)
 
 
+def edits(args: argparse.Namespace, console: Console) -> Outcome:
+    """Make the twelve standard edits on inverted pictures."""
+    folder = find_set(args.set)
+    name = set_name(args, folder)
+    repeat = {
+        "--set": name,
+        "--count": args.count,
+        "--quality": args.quality,
+        "--engines": _join_counted(args.engines),
+    }
+    setting = read_setting(args, repeat)
+    evaluation = evaluate_edits(
+        setting,
+        chosen=folder,
+        name=name,
+        quality=args.quality,
+        engines=args.engines,
+        count=args.count,
+        identity=args.identity,
+        watch=console.watch,
+    )
+    return show(setting, evaluation)
+
+
 def inversion(args: argparse.Namespace, console: Console) -> Outcome:
     """Invert pictures at every quality, and edit them."""
     folder = find_set(args.set)
+    name = set_name(args, folder)
     repeat = {
-        "--set": PORTRAITS if args.set == PORTRAITS else folder.name,
+        "--set": name,
         "--quality": ",".join(args.quality),
         "--count": args.count,
     }
@@ -165,13 +187,39 @@ def inversion(args: argparse.Namespace, console: Console) -> Outcome:
     evaluation = evaluate_inversion(
         setting,
         chosen=folder,
-        name=PORTRAITS if args.set == PORTRAITS else folder.name,
+        name=name,
         qualities=args.quality,
         count=args.count,
         identity=args.identity,
         watch=console.watch,
     )
     return show(setting, evaluation)
+
+
+def set_name(args: argparse.Namespace, folder: Path) -> str:
+    """What to call the chosen pictures."""
+    return PORTRAITS if args.set == PORTRAITS else folder.name
+
+
+def add_set(sub: argparse.ArgumentParser, count: int | None = None) -> None:
+    """Add the choice of pictures, and how many of them."""
+    sub.add_argument(
+        "--set", required=True, metavar=f"DIR|{PORTRAITS}",
+        help=f"folder of photos or of aligned portraits; {PORTRAITS} is what {PORTRAITS_VARIABLE} "
+        "names",
+    )  # fmt: skip
+    sub.add_argument(
+        "--count", type=parse_count, default=count, metavar="N",
+        help=f"so many pictures, evenly spread; default {'all' if count is None else count}",
+    )  # fmt: skip
+
+
+def add_identity(sub: argparse.ArgumentParser) -> None:
+    """Add the choice of the identity network."""
+    sub.add_argument(
+        "--identity", type=Path, metavar="FILE",
+        help=f"MobileFaceNet's parameters; default what {IDENTITY_VARIABLE} names",
+    )  # fmt: skip
 
 
 def add_engines(sub: argparse.ArgumentParser, default: tuple[str, ...] = tuple(ENGINES)) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -77,8 +78,13 @@ def find_pictures(folder: Path, count: int | None) -> list[Picture]:
         found = [Picture(name=path.name, path=path, aligned=False) for path in files]
     if not found:
         raise EvaluationError(f"{folder} holds no picture: give another folder")
-    wanted = len(found) if count is None else min(count, len(found))
-    return [found[k * len(found) // wanted] for k in range(wanted)]
+    return spread(found, count)
+
+
+def spread(pictures: Sequence[Picture], count: int | None) -> list[Picture]:
+    """At most `count` of the pictures, evenly spread; None takes all."""
+    wanted = len(pictures) if count is None else min(count, len(pictures))
+    return [pictures[k * len(pictures) // wanted] for k in range(wanted)]
 
 
 def read_picture(picture: Picture, models: Models) -> tuple[Tensor, Tensor | None]:

@@ -1,0 +1,221 @@
+"""One inverted picture, dragged by each of the standard edits, before and after tuning.
+
+What `edits` repeats for every picture and engine. Lengths are pixels of a crop of 512 where not
+shares of the way asked for.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from editing.engine import ENGINES, EditResult, run_edit
+from editing.reference import ReferenceEngine
+from editing.regions import FaceFrame
+from editing.spec import DragSpec
+from inversion.expressions import expression_steps
+from inversion.invert import QUALITIES, finish_inversion, invert
+from inversion.types import Inversion
+from pipeline.errors import FaceError, PhotoError
+from pipeline.evaluate.arrows import Bytes, before_and_after, lay_out
+from pipeline.evaluate.dragged import (
+    change_of_shape,
+    gradient_energy,
+    mean_movement,
+    region_of_way,
+    share_of_way,
+)
+from pipeline.evaluate.identity import IdentityNetwork, load_identity_network
+from pipeline.evaluate.inverted import STAGES, untuned
+from pipeline.evaluate.pairs import REFERENCE_SIDE, digest
+from pipeline.evaluate.pictures import Picture, read_picture
+from pipeline.evaluate.samples import Points, find_landmarks, in_float32, to_rgb
+from pipeline.evaluate.setting import Setting
+from pipeline.evaluate.standard import EDITS, StandardEdit
+from pipeline.models import Models
+from pipeline.session import Json, write_atomically
+
+Person = NDArray[np.float64]
+
+LOOKS: Final = "looks"
+AROUND: Final = 0.2
+"""How far around a handle's way the sharpness is measured, eyes apart."""
+_COLUMNS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditsTask:
+    """A picture and the engine, by name, that edits it."""
+
+    picture: Picture
+    engine: str
+
+    @property
+    def key(self) -> str:
+        """Name of the record."""
+        return f"{self.picture.name}/{self.engine}/{digest(ENGINES[self.engine])}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Inverted:
+    """A picture's inversion, and who the picture shows."""
+
+    inversion: Inversion
+    person: Person | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Rendered:
+    """A face that is to be edited: the subject, its rendering, and what is measured on that."""
+
+    subject: Inversion
+    image: Tensor
+    landmarks: Points
+    person: Person | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EditsMeasure:
+    """Measures the edits of pictures with networks that are loaded."""
+
+    models: Models
+    identity: IdentityNetwork | None
+    quality: str
+    seed: int
+    looks: Path
+    invert: Callable[[Picture], _Inverted] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Remember the last inversion: the engines of a picture follow each other."""
+        object.__setattr__(self, "invert", lru_cache(maxsize=1)(self._invert))
+
+    @classmethod
+    def begin(cls, setting: Setting, quality: str, identity: Path | None) -> "EditsMeasure":
+        """Load the networks."""
+        models = setting.load()
+        return cls(
+            models=models,
+            identity=load_identity_network(identity, models.device),
+            quality=quality,
+            seed=setting.seed,
+            looks=setting.folder / LOOKS,
+        )
+
+    def __call__(self, task: EditsTask) -> Json:
+        """Measure one task; a record of plain JSON values, "skipped" where there is no face."""
+        try:
+            inverted = self.invert(task.picture)
+        except (FaceError, PhotoError) as error:
+            return {"skipped": str(error)}
+        tuned = inverted.inversion
+        record: Json = {}
+        cells: dict[str, list[Bytes]] = {}
+        for stage, subject in zip(
+            STAGES, (untuned(tuned, self.models.generator), tuned), strict=True
+        ):
+            if isinstance(ENGINES[task.engine], ReferenceEngine):
+                subject = replace(subject, generator=in_float32(subject.generator))
+            image = subject.render()
+            landmarks = find_landmarks(image, self.models)
+            if landmarks is None:
+                return {"skipped": f"no face is found on the rendering {stage}"}
+            face = _Rendered(
+                subject=subject, image=image, landmarks=landmarks, person=inverted.person
+            )
+            done = {name: self.edit(face, edit, task.engine) for name, edit in EDITS.items()}
+            record[stage] = {
+                "unedited": self.alike(face.person, image, landmarks),
+                "edits": {name: row for name, (row, _) in done.items()},
+            }
+            cells[stage] = [cell for _, cell in done.values()]
+        self._show(cells, f"{task.picture.name}-{task.engine}.png")
+        return record
+
+    def edit(self, face: _Rendered, edit: StandardEdit, engine: str) -> tuple[Json, Bytes]:
+        """Drag one edit, and measure it; also its picture for the sheet."""
+        side = face.image.shape[-1]
+        spec = edit.to_spec(face.landmarks, side)
+        began = time.process_time()
+        result = run_edit(ENGINES[engine], face.subject, spec)
+        spent = time.process_time() - began
+        way = (spec.targets - spec.handles).numpy().astype(np.float64)
+        asked = float(np.linalg.norm(way, axis=1).mean())
+        row: Json = {
+            "asked": asked * REFERENCE_SIDE / side,
+            "tracked": share_of_way(spec.handles.numpy(), result.points.cpu().numpy(), way),
+            "sharpness": _sharpness(face, spec, result),
+            "steps": result.steps,
+            "stopped": result.stopped,
+            "cpu_seconds": spent,
+        }
+        found = find_landmarks(result.image, self.models)
+        if found is not None:
+            row |= _movements(edit, face.landmarks, found, way, asked)
+            row["identity"] = self.alike(face.person, result.image, found)
+        return row, before_and_after(face.image, result.image, spec)
+
+    def alike(self, person: Person | None, image: Tensor, landmarks: Points) -> float | None:
+        """Cosine between a person and who is on a rendering; None without a network or a face."""
+        if self.identity is None or person is None:
+            return None
+        return float(person @ self.identity.describe(to_rgb(image), landmarks))
+
+    def _invert(self, picture: Picture) -> _Inverted:
+        models = self.models
+        crop, valid = read_picture(picture, models)
+        inversion = finish_inversion(
+            invert(
+                crop, valid, models.generator, models.perceptual, QUALITIES[self.quality],
+                encoder=models.encoder, seed=self.seed,
+                directions=expression_steps(models.directions),
+            )
+        )  # fmt: skip
+        at = find_landmarks(crop, models)
+        person = None
+        if self.identity is not None and at is not None:
+            person = self.identity.describe(to_rgb(crop), at)
+        return _Inverted(inversion=inversion, person=person)
+
+    def _show(self, cells: Mapping[str, Sequence[Bytes]], name: str) -> None:
+        """Write a sheet of rows of edits, each above the same after tuning."""
+        rows = [
+            cell
+            for k in range(0, len(EDITS), _COLUMNS)
+            for stage in STAGES
+            for cell in cells[stage][k : k + _COLUMNS]
+        ]
+        picture = Image.fromarray(lay_out(rows, _COLUMNS))
+        self.looks.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.looks / name, lambda half: picture.save(half, "PNG"))
+
+
+def _sharpness(face: _Rendered, spec: DragSpec, result: EditResult) -> float:
+    """Gradient energy along the ways, after over before."""
+    side = spec.resolution
+    radius = AROUND * FaceFrame.of(face.landmarks).scale
+    region = region_of_way(spec.handles.numpy(), spec.targets.numpy(), radius, side)
+    before, after = (gradient_energy(to_rgb(i), region) for i in (face.image, result.image))
+    return after / max(before, 1e-9)
+
+
+def _movements(
+    edit: StandardEdit, before: Points, after: Points, way: Points, asked: float
+) -> Json:
+    """What the landmarks did, as shares of the way asked for."""
+    dragged, others = edit.dragged, edit.not_dragged
+    row: Json = {"by_landmarks": share_of_way(before[dragged], after[dragged], way)}
+    if edit.whole:
+        return {**row, "other_parts": change_of_shape(before[others], after[others]) / asked}
+    apart = edit.other_parts
+    return {
+        **row,
+        "leak": mean_movement(before[others], after[others]) / asked,
+        "other_parts": mean_movement(before[apart], after[apart]) / asked,
+    }
