@@ -65,11 +65,15 @@ class FaceFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class _Region:
-    """Convex hulls of landmarks, widened by `margin` and stretched up by `lift`, face units."""
+    """Convex hulls of landmarks, widened by `margin` and stretched up by `lift`, face units.
+
+    What the region `without` covers is left out.
+    """
 
     hulls: tuple[tuple[int, ...], ...]
     margin: float
     lift: float = 0.0
+    without: str | None = None
 
 
 REGIONS: dict[str, _Region] = {
@@ -79,6 +83,8 @@ REGIONS: dict[str, _Region] = {
     "nose": _Region(hulls=(tuple(range(27, 36)),), margin=0.12),
     "jaw": _Region(hulls=((*range(2, 15), *range(31, 36), *range(48, 60)),), margin=0.20),
     "face": _Region(hulls=(tuple(range(68)),), margin=0.12, lift=0.55),
+    # No landmark knows of hair: all that is around the face from the jaw's corners up.
+    "hair": _Region(hulls=((*range(5), *range(12, 27)),), margin=0.55, lift=1.05, without="face"),
 }
 
 
@@ -127,15 +133,27 @@ def region_mask(
     mask = np.zeros((resolution, resolution), dtype=np.float32)
     for name in names:
         region = REGIONS[name]
-        for hull in region.hulls:
-            around = face[list(hull)]
-            lifted = around - [0.0, region.lift]
-            corners = frame.to_crop(np.concatenate((around, lifted)))
-            distance = _distance_to_hull(corners, resolution) / frame.scale - region.margin
-            inside = (distance <= 0).astype(np.float32)
-            ramp = np.clip(1 - distance / softness, 0, 1) if softness > 0 else inside
-            mask = np.maximum(mask, ramp.astype(np.float32))
+        part = _cover(region, face, frame, resolution, softness)
+        if region.without is not None:
+            part *= 1 - _cover(REGIONS[region.without], face, frame, resolution, softness)
+        mask = np.maximum(mask, part)
     return torch.from_numpy(mask)[None, None]
+
+
+def _cover(
+    region: _Region, face: Points, frame: FaceFrame, resolution: int, softness: float
+) -> npt.NDArray[np.float32]:
+    """`[R, R]`, 1 on the widened hulls of a region, with its ramp."""
+    cover = np.zeros((resolution, resolution), np.float32)
+    for hull in region.hulls:
+        around = face[list(hull)]
+        lifted = around - [0.0, region.lift]
+        corners = frame.to_crop(np.concatenate((around, lifted)))
+        distance = _distance_to_hull(corners, resolution) / frame.scale - region.margin
+        inside = (distance <= 0).astype(np.float32)
+        ramp = np.clip(1 - distance / softness, 0, 1) if softness > 0 else inside
+        cover = np.maximum(cover, ramp.astype(np.float32))
+    return cover
 
 
 def _distance_to_hull(points: Points, resolution: int) -> npt.NDArray[np.float64]:

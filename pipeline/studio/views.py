@@ -24,6 +24,8 @@ from pipeline.subject import align_face
 from pipeline.version import VERSION
 from weights.errors import PhotodragError
 
+REGION_TITLES = {"face": "whole face"}
+
 PROTOCOL = 1
 MOST_UPLOAD = 200_000_000
 """Bytes of the largest file that is taken."""
@@ -61,7 +63,9 @@ def describe_studio(models: Models) -> Json:
             for name, preset in PRESETS.items()
             if preset.sign > 0  # the others are a slider's negative half
         ],
-        "regions": [{"name": name, "title": _title(name)} for name in REGIONS],
+        "regions": [
+            {"name": name, "title": _title(REGION_TITLES.get(name, name))} for name in REGIONS
+        ],
         "qualities": [{"name": name, "title": _title(name), "seconds": None} for name in QUALITIES],
         "engines": describe_engines(),
         "problems": _problems(models),

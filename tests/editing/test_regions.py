@@ -22,7 +22,7 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(REGIONS))
+@pytest.mark.parametrize("name", sorted(PARTS))
 def test_region_covers_its_landmarks_and_not_everything(name: str, landmarks: Landmarks) -> None:
     mask = region_mask(landmarks, [name], resolution=128)
     assert mask.shape == (1, 1, 128, 128)
@@ -31,6 +31,16 @@ def test_region_covers_its_landmarks_and_not_everything(name: str, landmarks: La
     x, y = landmarks[list(PARTS[name])].astype(int).T
     assert mask[0, 0, y, x].all()
     assert mask.mean() < 0.6
+
+
+def test_hair_is_around_the_face_and_not_on_it(landmarks: Landmarks) -> None:
+    assert {*PARTS, "hair"} == set(REGIONS)
+    hair, face = (region_mask(landmarks, [name], resolution=128)[0, 0] for name in ("hair", "face"))
+    assert (hair * face).sum() == 0
+    frame = FaceFrame.of(landmarks)
+    places = frame.to_crop(np.array([[0.0, -1.5], [-1.25, -0.3], [1.25, -0.3]]))
+    x, y = places.astype(int).T
+    assert hair[y, x].all()
 
 
 def test_union_is_the_maximum(landmarks: Landmarks) -> None:
