@@ -1,7 +1,7 @@
 """Inversions of pictures: how true they are, what they cost, and how they edit.
 
 PTI (Roich et al. 2021) trades editability for likeness, and time for both. Every picture is
-inverted at each quality, and the same preset is then dragged on each inversion.
+inverted at each quality, and each inversion then goes through the same edits.
 """
 
 import hashlib
@@ -13,36 +13,27 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from editing.engine import finish_edit
-from editing.presets import PresetStrength, preset
 from inversion.expressions import expression_steps, expressions_kept
 from inversion.invert import QUALITIES, finish_inversion, invert
 from inversion.options import InversionOptions
-from inversion.types import Inversion
 from pipeline.edit import Watch, unwatched
-from pipeline.engines import DEFAULT_ENGINE, engine_for
 from pipeline.errors import EvaluationError, FaceError, PhotoError
-from pipeline.evaluate.identity import IdentityNetwork, load_identity_network
-from pipeline.evaluate.inversion_tables import cost_rows, each_picture, edit_rows
+from pipeline.evaluate.identity import load_identity_network
+from pipeline.evaluate.inversion_edits import EDITS, Edits
+from pipeline.evaluate.inversion_tables import cost_rows, each_picture, edit_rows, paired_rows
 from pipeline.evaluate.landmarks import finder_name
 from pipeline.evaluate.memory import peak_bytes, reset_peak
-from pipeline.evaluate.pairs import REFERENCE_SIDE
 from pipeline.evaluate.pictures import Picture, find_pictures, read_picture
 from pipeline.evaluate.report import Evaluation, Table
-from pipeline.evaluate.samples import find_landmarks, to_rgb
 from pipeline.evaluate.setting import Measurements, Setting
 from pipeline.models import Models
 from pipeline.session import Json
-from pipeline.stored import to_picture
 
 UNTUNED: Final = "encoder"
 """Name of the row without any optimisation: what edits are like before tuning."""
 
-EDIT: Final = "smile"
 LOOKS: Final = "looks"
 
 ABOUT = """\
@@ -52,12 +43,14 @@ the picture is real: PSNR in dB, mean square error (pixels in [0, 1]), {perceptu
 the cosine of {identity}. Seconds are wall-clock time on a machine that may do other work; CPU
 seconds are the processor's time in this process alone. The peak is the process's resident memory.
 
-Editability, on the inversion's own rendering: the preset "{edit}" at strength 1 is edited with the
-default engine, landmarks are found before and after, and the distance of the moved ones to their
-targets is given in pixels of a crop of 512, "of no edit" its ratio to the way that was asked for;
-"identity after" is the cosine between the picture and the edited rendering. "Kept" is the share of
-what five expressions do to the picture before tuning that is left after it. The folder "{looks}"
-shows each picture, its inversion and the edit.
+Editability, on the inversion's own rendering: presets at strength 1 and a drag ({edits}) with the
+default engine. Landmarks are found before and after each; what is left of the way is the mean
+distance of the moved ones to their targets over that of no edit, and a picture's figure is the mean
+over its edits. "Identity after" is the cosine between the picture and the edited renderings. "Kept"
+is the share of what expressions do to the picture before tuning that is left after it. Behind "+-"
+stands the standard error over the pictures. The table of differences compares each quality with
+{yardstick} on the same picture and edit: below zero is nearer to the targets, and t is the mean
+over its standard error. The folder "{looks}" shows each picture, its inversion and the edits.
 
 {count} pictures; generator {generator} ({side} px), landmarks by {finder}. {skipped}
 """
@@ -96,26 +89,24 @@ class InversionMeasure:
 
     Attributes:
         models: the networks.
-        identity: tells persons apart, or None.
+        edits: what is done to each inversion.
         seed: of all randomness.
-        looks: folder of pictures for the eye: the picture, its inversion, the edit.
     """
 
     models: Models
-    identity: IdentityNetwork | None
+    edits: Edits
     seed: int
-    looks: Path
 
     @classmethod
     def begin(cls, setting: Setting, identity: Path | None) -> "InversionMeasure":
         """Load the networks."""
         models = setting.load()
-        return cls(
+        edits = Edits(
             models=models,
             identity=load_identity_network(identity, models.device),
-            seed=setting.seed,
             looks=setting.folder / LOOKS,
         )
+        return cls(models=models, edits=edits, seed=setting.seed)
 
     def __call__(self, task: InversionTask) -> Json:
         """Measure one task; a record of plain JSON values, "skipped" where there is no face."""
@@ -144,7 +135,6 @@ class InversionMeasure:
             "psnr": report.psnr,
             "mse": 10 ** (-report.psnr / 10),
             "perceptual": report.perceptual,
-            "identity": self.alike(crop, inversion.render()),
             "seconds": report.seconds,
             "cpu_seconds": spent,
             "peak_mb": None if peak is None else peak / 1e6,
@@ -154,47 +144,8 @@ class InversionMeasure:
             "forgetting": report.forgetting,
             "stored_error": report.stored_error,
             "kept": kept,
-            **self.edit(crop, inversion, f"{task.picture.name}-{task.quality}.png"),
+            **self.edits.measure(crop, inversion, f"{task.picture.name}-{task.quality}.png"),
         }
-
-    def edit(self, crop: Tensor, inversion: Inversion, look: str) -> Json:
-        """Edit the rendering, and measure where the landmarks went and who it shows."""
-        render = inversion.render()
-        side = render.shape[-1]
-        landmarks = find_landmarks(render, self.models)
-        if landmarks is None:
-            return {"asked": None, "left": None, "identity_after": None}
-        spec = preset(EDIT, 1.0, landmarks, resolution=side)
-        asked = [PresetStrength(name=EDIT, strength=1.0)]
-        engine = engine_for(DEFAULT_ENGINE, {}, asked, self.models.directions)
-        began = time.process_time()
-        result = finish_edit(engine.steps(inversion, spec), inversion)
-        spent = time.process_time() - began
-        self.looks.mkdir(parents=True, exist_ok=True)
-        to_picture(torch.cat((crop, render, result.image), dim=3)).save(self.looks / look)
-        moving = ~spec.anchors
-        handles, targets = spec.handles[moving].numpy(), spec.targets[moving].numpy()
-        found = find_landmarks(result.image, self.models)
-        left = None
-        if found is not None:
-            apart = np.linalg.norm(handles[:, None] - landmarks[None], axis=-1)
-            left = float(np.linalg.norm(found[apart.argmin(1)] - targets, axis=1).mean())
-        scale = REFERENCE_SIDE / side
-        return {
-            "asked": float(np.linalg.norm(targets - handles, axis=1).mean()) * scale,
-            "left": None if left is None else left * scale,
-            "identity_after": self.alike(crop, result.image),
-            "edit_steps": result.steps,
-            "edit_cpu_seconds": spent,
-        }
-
-    def alike(self, a: Tensor, b: Tensor) -> float | None:
-        """Cosine of the persons on two crops `[1, 3, R, R]`; None without a network or a face."""
-        if self.identity is None:
-            return None
-        faces = [(to_rgb(image), find_landmarks(image, self.models)) for image in (a, b)]
-        described = [self.identity.describe(rgb, at) for rgb, at in faces if at is not None]
-        return float(described[0] @ described[1]) if len(described) == 2 else None
 
 
 def evaluate_inversion(
@@ -224,13 +175,15 @@ def evaluate_inversion(
     """
     pictures = find_pictures(chosen, count)
     measure = InversionMeasure.begin(setting, identity)
-    models, named = measure.models, measure.identity.name if measure.identity else None
+    models, network = measure.models, measure.edits.identity
+    named = network.name if network else None
     depends_on: Json = {
         "generator_sha256": models.sha256,
         "landmarks_by": finder_name(models),
         "identity_network": named,
         "perceptual": models.perceptual.name,
         "threads": torch.get_num_threads(),
+        "edits": list(EDITS),
     }
     rows = (UNTUNED, *qualities) if models.encoder is not None else tuple(qualities)
     tasks = [InversionTask(picture=p, quality=q) for p in pictures for q in rows]
@@ -249,7 +202,8 @@ def evaluate_inversion(
     skipped = len(pictures) - len(used)
     about = ABOUT.format(
         untuned=UNTUNED,
-        edit=EDIT,
+        edits=", ".join(EDITS),
+        yardstick=rows[-1],
         looks=LOOKS,
         perceptual=models.perceptual.name,
         identity=named or "no network (not measured)",
@@ -260,6 +214,7 @@ def evaluate_inversion(
         skipped=f"Skipped: {skipped} files without a face that can be inverted." if skipped else "",
     )
     measured = {q: [found[p][q] for p in used] for q in rows}
+    differences = paired_rows(measured, EDITS)
     return Evaluation(
         name=f"inversion-{name}",
         title=f"Inversions: {name}",
@@ -267,7 +222,11 @@ def evaluate_inversion(
         command=setting.command,
         tables=(
             Table(caption="Means over all pictures: likeness and cost.", rows=cost_rows(measured)),
-            Table(caption="Means over all pictures: editability.", rows=edit_rows(measured)),
+            Table(
+                caption="Means over all pictures: what edits leave of the way.",
+                rows=edit_rows(measured, EDITS),
+            ),
+            Table(caption=f"Differences to {rows[-1]}, paired.", rows=differences),
             *each_picture({p: found[p] for p in used}),
         ),
         facts={

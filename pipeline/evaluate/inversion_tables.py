@@ -1,13 +1,17 @@
 """The tables of an evaluation of inversions: means by quality, and each picture."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inversion.report import FAR, FORGETFUL, POOR
 from pipeline.evaluate.report import Cell, Row, Table, mean, numbers
 from pipeline.session import Json
+
+Numbers: TypeAlias = NDArray[np.float64]
 
 
 def cost_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
@@ -30,25 +34,86 @@ def cost_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
     ]
 
 
-def edit_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
+def edit_rows(measured: Mapping[str, Sequence[Json]], edits: Sequence[str]) -> list[Row]:
     """Editability: a row for each quality, from the records of its pictures."""
     laid: list[Row] = []
     for quality, rows in measured.items():
-        asked, left = mean(rows, "asked"), mean(rows, "left")
+        shares = np.array([_shares(row, edits) for row in rows])
+        after = [_mean(_column(row, edits, "identity")) for row in rows]
         laid.append(
             {
                 "quality": quality,
-                "mean distance": left,
-                "of no edit": left / asked if left is not None and asked else None,
-                "identity after": mean(rows, "identity_after"),
+                "all edits": _with_error(_means(shares)),
+                **{name: _with_error(shares[:, k]) for k, name in enumerate(edits)},
+                "identity after": _with_error(np.array(after)),
                 "kept": mean(rows, "kept"),
                 "forgetting": mean(rows, "forgetting"),
-                "edit, CPU seconds": mean(rows, "edit_cpu_seconds"),
-                "faces lost": len(rows) - len(numbers(rows, "left")),
+                "an edit, CPU seconds": _mean(
+                    np.concatenate([_column(row, edits, "cpu_seconds") for row in rows])
+                ),
+                "faces lost": int(np.isnan(shares).sum()),
                 "warned of": sum(_warned_of(row) for row in rows),
             }
         )
     return laid
+
+
+def paired_rows(measured: Mapping[str, Sequence[Json]], edits: Sequence[str]) -> list[Row]:
+    """What each quality's edits leave more of the way than the last one's, on the same pictures."""
+    *others, yardstick = measured
+    base = np.array([_shares(row, edits) for row in measured[yardstick]])
+    alike = np.array([_mean(_column(row, edits, "identity")) for row in measured[yardstick]])
+    laid: list[Row] = []
+    for quality in others:
+        apart = np.array([_shares(row, edits) for row in measured[quality]]) - base
+        after = np.array([_mean(_column(row, edits, "identity")) for row in measured[quality]])
+        middle, error, count = _moments(_means(apart))
+        laid.append(
+            {
+                "quality": quality,
+                "all edits": _with_error(_means(apart)),
+                "t": middle / error if error > 0 else None,
+                "pictures": count,
+                **{name: _with_error(apart[:, k]) for k, name in enumerate(edits)},
+                "identity after": _with_error(after - alike),
+            }
+        )
+    return laid
+
+
+def _column(row: Json, edits: Sequence[str], name: str) -> Numbers:
+    """A measure of each edit; NaN where it is not known."""
+    done = cast("dict[str, dict[str, float | None]]", row["edits"])
+    return np.array([done.get(edit, {}).get(name) for edit in edits], np.float64)
+
+
+def _shares(row: Json, edits: Sequence[str]) -> Numbers:
+    """What each edit left of the way."""
+    return _column(row, edits, "left") / _column(row, edits, "asked")
+
+
+def _mean(values: Numbers) -> float:
+    """Mean of what is known."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _means(rows: Numbers) -> Numbers:
+    return np.array([_mean(row) for row in rows])
+
+
+def _moments(values: Numbers) -> tuple[float, float, int]:
+    """Mean, its standard error, and the number of what is known."""
+    known = values[~np.isnan(values)]
+    error = float(known.std(ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else math.nan
+    return _mean(values), error, len(known)
+
+
+def _with_error(values: Numbers) -> str:
+    middle, error, count = _moments(values)
+    if not count:
+        return "not measured"
+    return f"{middle:.3f}" if count == 1 else f"{middle:.3f} +- {error:.3f}"
 
 
 def _warned_of(row: Json) -> bool:
@@ -63,7 +128,6 @@ def each_picture(found: Mapping[str, Mapping[str, Json]]) -> list[Table]:
         "perceptual": "Perceptual distance of each picture.",
         "psnr": "PSNR of each picture, dB.",
         "cpu_seconds": "CPU seconds of each picture.",
-        "left": "Mean distance after the edit of each picture, px@512.",
     }
     return [
         Table(

@@ -17,10 +17,13 @@ from pipeline.evaluate.inversion import (
     evaluate_inversion,
     options_of,
 )
+from pipeline.evaluate.inversion_edits import EDITS
+from pipeline.evaluate.inversion_tables import edit_rows, paired_rows
 from pipeline.evaluate.memory import peak_bytes, reset_peak
 from pipeline.evaluate.pictures import PORTRAITS_VARIABLE, find_pictures, find_set
 from pipeline.evaluate.samples import to_rgb
 from pipeline.evaluate.setting import Setting
+from pipeline.session import Json
 from weights.store import load_generator
 
 
@@ -63,16 +66,43 @@ def test_a_picture_is_measured_once_and_laid_out(portraits: Path, tmp_path: Path
     assert [key.split("/")[:2] for key in before] == [["face-0", UNTUNED], ["face-0", "fast"]]
     assert run() == tables
     assert measured(tmp_path) == before
-    cost, edits, perceptual, *_ = tables
+    cost, edits, differences, perceptual, *_ = tables
     assert [row["quality"] for row in cost] == [UNTUNED, "fast"]
     assert float(str(cost[1]["perceptual"])) < float(str(cost[0]["perceptual"]))
     assert float(str(cost[1]["PSNR, dB"])) > float(str(cost[0]["PSNR, dB"]))
     assert edits[0]["kept"] == 1
     assert 0 < float(str(edits[1]["kept"])) < 1
-    assert float(str(edits[1]["of no edit"])) < 0.9
+    assert float(str(edits[1]["all edits"])) < 0.9
+    assert [row["quality"] for row in differences] == [UNTUNED]
     assert [row["picture"] for row in perceptual] == ["face-0"]
     with Image.open(tmp_path / LOOKS / "face-0-fast.png") as look:
-        assert look.size == (3 * 128, 128)
+        assert look.size == ((2 + len(EDITS)) * 128, 128)
+
+
+def record(left: float | None, identity: float) -> Json:
+    """A measurement of one edit of 10 px, with nothing to warn of."""
+    return {
+        "perceptual": 0.0, "distance": 0.0, "forgetting": 0.0,
+        "edits": {
+            "turn": {"asked": 10.0, "left": left, "identity": identity, "cpu_seconds": 1.0}
+        },
+    }  # fmt: skip
+
+
+def test_differences_are_of_pairs_with_their_standard_error() -> None:
+    """Differences of -0.1, -0.3 and one unknown: mean -0.2, error 0.1 * sqrt 2 / sqrt 2."""
+    measured = {
+        "ours": [record(3.0, 0.9), record(4.0, 0.7), record(None, 0.8)],
+        "theirs": [record(4.0, 0.5), record(7.0, 0.5), record(5.0, 0.5)],
+    }
+    (row,) = paired_rows(measured, ["turn"])
+    assert row["all edits"] == row["turn"] == "-0.200 +- 0.100"
+    assert row["t"] == pytest.approx(-2)
+    assert row["pictures"] == 2
+    assert row["identity after"] == "0.300 +- 0.058"
+    ours, theirs = edit_rows(measured, ["turn"])
+    assert (ours["faces lost"], theirs["faces lost"]) == (1, 0)
+    assert ours["all edits"] == "0.350 +- 0.050"
 
 
 def test_portraits_are_those_that_were_held_out(portraits: Path) -> None:
