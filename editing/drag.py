@@ -104,46 +104,55 @@ class DragEngine(DragOptions):
             yield replace(step, stopped="reached")
             return
         yield step
-        state = drag.state(drag.no_offset(), step)
-        best, best_offset, latest_progress = step, state.offset, 0
+        offset = drag.no_offset()
+        here = best = drag.pull(offset, drag.features(offset, drag.handles), step)
         descent, length = Descent(), self.learning_rate * latent_deviation(subject.generator)
-        stopped: StopReason | None = None
-        while stopped is None:
-            state = drag.advance(state, descent, length)
-            step = state.step
-            if step.mean_distance < best.mean_distance - drag.pixel / 10:
-                latest_progress = step.index
-            if step.mean_distance < best.mean_distance:
-                best, best_offset = step, state.offset
-            elif step.mean_distance > best.mean_distance + ROLL_BACK * drag.step_length:
+        progress = 0
+        while True:
+            offset, features, step = drag.advance(here, descent, length)
+            nearest = best.step
+            if step.mean_distance < nearest.mean_distance - drag.pixel / 10:
+                progress = step.index
+            stopped = self._stopped(step, progress)
+            if stopped is not None:
+                last = min(step, nearest, key=lambda step: step.mean_distance)
+                last = step if stopped == "reached" else last
+                yield replace(last, index=step.index, stopped=stopped)
+                return
+            if step.mean_distance > nearest.mean_distance + ROLL_BACK * drag.step_length:
                 # Too far at once: the tracker may have lost a handle.
-                state = drag.state(best_offset, replace(best, index=step.index))
+                here = replace(best, step=replace(nearest, index=step.index))
                 descent, length = Descent(), length / 2
-            if bool(step.reached.all()):
-                best, stopped = step, "reached"
-            elif step.index - latest_progress >= self.patience:
-                stopped = "stalled"
-            elif step.index >= self.max_steps:
-                stopped = "step cap"
-            if stopped is None:
-                yield state.step
             else:
-                yield replace(best, index=step.index, stopped=stopped)
+                here = drag.pull(offset, features, step)
+                if step.mean_distance < nearest.mean_distance:
+                    best = here
+            yield here.step
+
+    def _stopped(self, step: EditStep, progress: int) -> StopReason | None:
+        """Why a drag ends with a step, its latest progress being that of step `progress`."""
+        if bool(step.reached.all()):
+            return "reached"
+        if step.index - progress >= self.patience:
+            return "stalled"
+        return "step cap" if step.index >= self.max_steps else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _State:
-    """Where a drag is.
+    """Where a drag is, and where it is pulled to.
 
     Attributes:
-        offset: `[1, K, w_dim]`, what the latents have moved by; a leaf.
-        features: of the latents, with the graph back to `offset`.
+        offset: `[1, K, w_dim]`, what the latents have moved by.
         step: what the caller sees.
+        loss: of these latents.
+        gradient: of the loss, like `offset`.
     """
 
     offset: Tensor
-    features: Features
     step: EditStep
+    loss: float
+    gradient: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,6 +172,7 @@ class _Drag:
     templates: Tensor
     track: Tracker
     step_length: float
+    margin: float
     pixel: float
     reach: float
 
@@ -180,6 +190,14 @@ class _Drag:
         pixel = config.resolution / REFERENCE_SIDE
         handles = spec.handles.to(device, torch.float32)
         targets = spec.targets.to(device, torch.float32)
+        coarse, fine = config.resolution / min(blocks), config.resolution / max(blocks)
+        radius = coarse if engine.radius is None else engine.radius * pixel
+        radii = patch_radii(handles, targets, largest=radius, least=fine / 2)
+        patch = patch_offsets(radii)
+        search = Search(radius=engine.tracking_radius * pixel, spacing=fine / 2, patch_radii=radii)
+        step_length = coarse if engine.step_length is None else engine.step_length * pixel
+        # A handle is sought first, and then supervised where it was found.
+        margin = search.radius + search.spacing + step_length + radius
         synthesis = PartialSynthesis(
             subject,
             latents,
@@ -188,16 +206,11 @@ class _Drag:
             coloured=spec.mask is not None,
         )
         with torch.no_grad():
-            first = synthesis(latents[:, : engine.layers])
+            first = synthesis(latents[:, : engine.layers], handles, margin)
             kept = first
-            if start is not None:
+            if start is not None and spec.mask is not None:
                 original = synthesis(pivot[:, : engine.layers])
                 kept = original if start.touched is None else first.where(start.touched, original)
-        coarse, fine = config.resolution / min(blocks), config.resolution / max(blocks)
-        radius = coarse if engine.radius is None else engine.radius * pixel
-        radii = patch_radii(handles, targets, largest=radius, least=fine / 2)
-        patch = patch_offsets(radii)
-        search = Search(radius=engine.tracking_radius * pixel, spacing=fine / 2, patch_radii=radii)
         return cls(
             engine=engine,
             subject=subject,
@@ -211,7 +224,8 @@ class _Drag:
             patch=patch,
             templates=first.at(handles[:, None] + patch),
             track=TRACKERS[engine.tracker](first, handles, search),
-            step_length=coarse if engine.step_length is None else engine.step_length * pixel,
+            step_length=step_length,
+            margin=margin,
             pixel=pixel,
             reach=engine.reach_for(spec) * pixel,
         )
@@ -219,26 +233,26 @@ class _Drag:
     def no_offset(self) -> Tensor:
         """The offset of the start: one vector for all layers that move, or one for each."""
         count = self.engine.layers if self.engine.space == "w+" else 1
-        return self.start.new_zeros(1, count, self.start.shape[2])
+        return self.start.new_zeros(1, count, self.start.shape[2]).requires_grad_()
 
-    def state(self, offset: Tensor, step: EditStep) -> _State:
-        """The state at an offset whose `step` is known."""
-        leaf = offset.detach().requires_grad_()
-        return _State(offset=leaf, features=self.features(leaf), step=step)
-
-    def advance(self, state: _State, descent: Descent, length: float) -> _State:
-        """One step of the optimiser, shorter near the targets, and the handles after it."""
+    def pull(self, offset: Tensor, features: Features, step: EditStep) -> _State:
+        """The state at an offset whose features, with the graph back to it, are known."""
         with torch.enable_grad():
-            loss = self.loss(state.features, state.step.points)
-            (gradient,) = torch.autograd.grad(loss, state.offset)
+            loss = self.loss(features, step.points)
+            (gradient,) = torch.autograd.grad(loss, offset)
+        return _State(offset=offset.detach(), step=step, loss=loss.item(), gradient=gradient)
+
+    def advance(
+        self, state: _State, descent: Descent, length: float
+    ) -> tuple[Tensor, Features, EditStep]:
+        """One step of the optimiser, shorter near the targets, and the handles after it."""
         nearness = min(state.step.mean_distance / self.step_length + LEAST_STEP, 1.0)
-        offset = state.offset.detach() + descent.step(gradient, length * nearness)
-        moved = self.state(offset, state.step)
+        offset = state.offset + descent.step(state.gradient, length * nearness)
+        features = self.features(offset.requires_grad_(), state.step.points)
         with torch.no_grad():
-            points = self.track(moved.features.detach(), state.step.points)
-        latents = self.latents(offset)
-        step = self.describe(state.step.index + 1, points, loss.item(), latents)
-        return replace(moved, step=step)
+            points = self.track(features.detach(), state.step.points)
+        step = self.describe(state.step.index + 1, points, state.loss, self.latents(offset))
+        return offset, features, step
 
     def latents(self, offset: Tensor) -> Tensor:
         """The start with its first vectors moved, detached."""
@@ -246,31 +260,33 @@ class _Drag:
         moved[:, : self.engine.layers] += offset.detach()
         return moved
 
-    def features(self, offset: Tensor) -> Features:
-        """Features F of the supervised blocks, differentiable with respect to `offset`."""
-        layers = self.engine.layers
+    def features(self, offset: Tensor, points: Tensor) -> Features:
+        """Features F of the supervised blocks where handles that were at `points` may be read.
+
+        Differentiable with respect to `offset`.
+        """
         with torch.enable_grad():
-            return self.synthesis(self.start[:, :layers] + offset)
+            moved = self.start[:, : self.engine.layers] + offset
+            return self.synthesis(moved, points, self.margin)
 
     def loss(self, features: Features, points: Tensor) -> Tensor:
-        """Eq. 1: motion of the handles, and the change of what is fixed or anchored."""
-        moving = ~self.anchors
-        patch, templates = self.patch[moving], self.templates[moving]
+        """Eq. 1: motion of the handles, anchors towards their own places, and the mask's term."""
+        templates = self.templates
         if self.engine.source == "current":
-            templates = features.detach().at(points[moving][:, None] + patch)
-        loss = motion_supervision(
+            now = features.detach().at(points[:, None] + self.patch)
+            templates = torch.where(self.anchors[:, None, None], templates, now)
+        pulls = motion_supervision(
             features,
             templates,
-            points[moving],
-            self.targets[moving],
-            patch=patch,
+            points,
+            self.targets,
+            patch=self.patch,
             step_length=self.step_length,
         )
+        loss = torch.where(self.anchors, self.engine.anchor_weight, 1.0) @ pulls
         if self.fixed is not None:
             loss = loss + self.engine.mask_weight * mask_loss(features, self.kept, self.fixed)
-        q = (self.handles[:, None] + self.patch)[self.anchors]
-        held = (features.at(q) - self.templates[self.anchors]).abs().mean(dim=(1, 2)).sum()
-        return loss + self.engine.anchor_weight * held
+        return loss
 
     def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
         """An `EditStep` with its distances."""

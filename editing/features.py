@@ -7,14 +7,18 @@ bilinearly where it is needed, never enlarged.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from editing.windows import Window
 
-def sample_features(features: Tensor, points: Tensor, resolution: int) -> Tensor:
+
+def sample_features(
+    features: Tensor, points: Tensor, resolution: int, window: Window | None = None
+) -> Tensor:
     """Read a feature map at any points of the crop.
 
     At pixel centres this equals enlarging the map bilinearly to the crop and reading the pixel:
@@ -24,14 +28,17 @@ def sample_features(features: Tensor, points: Tensor, resolution: int) -> Tensor
     than the enlarged map's largest step from pixel to pixel.
 
     Args:
-        features: `[1, C, r, r]`.
-        points: `[..., 2]` (x, y), crop pixels; outside the crop the border is repeated.
+        features: `[1, C, r, r]`, or `[N, C, h, w]` of a window.
+        points: `[..., 2]` (x, y), crop pixels; outside the crop the border is repeated. Where a
+            window has several rectangles, `[N, ..., 2]`, each within its own.
         resolution: side of the crop in pixels.
+        window: what the features show; default: the whole map.
 
     Returns:
         `[..., C]`, float32 or float64.
     """
-    height, width = features.shape[2:]
+    window = window or Window.whole(features)
+    height, width = window.map_size
     cell = points.reshape(-1, 2) * (width / resolution) - 0.5
     last = cell.new_tensor((width - 1, height - 1))
     cell = torch.minimum(cell.clamp(min=0), last)
@@ -39,11 +46,17 @@ def sample_features(features: Tensor, points: Tensor, resolution: int) -> Tensor
     share = cell - corner
     x, y = corner.long().unbind(dim=1)
     # Cells lie in rows of a table of vectors: no copy for channels-last maps.
-    table = features[0].permute(1, 2, 0).reshape(height * width, -1)
+    table = features.permute(0, 2, 3, 1).flatten(0, 2)
     if table.dtype != torch.float64:
         table = table.float()
+    height, width = window.size
+    first = [
+        k * height * width - top * width - left for k, (top, left) in enumerate(window.corners)
+    ]
+    here = torch.tensor(first, device=x.device).repeat_interleave(len(x) // len(first))
+    here = here + y * width + x
     below, right = width * (height > 1), int(width > 1)
-    at = torch.stack((y * width + x, y * width + x + right), dim=1)
+    at = torch.stack((here, here + right), dim=1)
     at = torch.cat((at, at + below), dim=1)
     along = torch.stack((1 - share, share), dim=-1)
     weights = (along[:, 1, :, None] * along[:, 0, None, :]).flatten(1).to(table.dtype)
@@ -63,24 +76,28 @@ class Features:
         resolution: side of the crop in pixels.
         image: draws the picture, `[1, 3, R, R]`.
         colour: `[1, 3, r, r]` float32, the picture as far as these blocks paint it, where wanted.
+        windows: what each of the maps shows, where they are not whole: then `[N, C, h, w]`.
     """
 
     maps: tuple[Tensor, ...]
     resolution: int
     image: Callable[[], Tensor]
     colour: Tensor | None = None
+    windows: tuple[Window, ...] | None = None
 
     def at(self, points: Tensor) -> Tensor:
         """Read all blocks: points `[..., 2]` in crop pixels -> `[..., C]`, C over all blocks.
 
+        Windows are read at `[N, ..., 2]`, N being the number of points that they lie around.
         Channels are scaled such that each block has the same share in a mean over channels.
         """
         channels = sum(each.shape[1] for each in self.maps)
+        windows = self.windows or (None,) * len(self.maps)
         return torch.cat(
             [
-                sample_features(each, points, self.resolution)
+                sample_features(each, points, self.resolution, window)
                 * (channels / len(self.maps) / each.shape[1])
-                for each in self.maps
+                for each, window in zip(self.maps, windows, strict=True)
             ],
             dim=-1,
         )
@@ -89,7 +106,7 @@ class Features:
         """The same without a gradient."""
         colour = None if self.colour is None else self.colour.detach()
         maps = tuple(each.detach() for each in self.maps)
-        return Features(maps, self.resolution, self.image, colour)
+        return replace(self, maps=maps, colour=colour)
 
     def where(self, mask: Tensor, other: Features) -> Features:
         """These features where a mask `[1, 1, R, R]` is 1, and another picture's where it is 0."""
@@ -103,4 +120,4 @@ class Features:
         colour = None
         if self.colour is not None and other.colour is not None:
             colour = mixed(self.colour, other.colour)
-        return Features(maps, self.resolution, self.image, colour)
+        return replace(self, maps=maps, colour=colour)

@@ -51,7 +51,7 @@ def motion_supervision(
     patch: Tensor,
     step_length: float,
 ) -> Tensor:
-    """Sum over handles of |f(q) - F(q + d)|_1, q in the patch around p (Eq. 1, first term).
+    """For each handle |f(q) - F(q + d)|_1, q in the patch around p (Eq. 1, first term).
 
     d is the direction from p to its target t, `step_length` long or less if t is nearer. The
     patch f is held constant and asked to lie at q + d: the current F(q) in the paper, what F0 held
@@ -67,13 +67,13 @@ def motion_supervision(
         step_length: crop pixels.
 
     Returns:
-        A scalar.
+        `[N]`.
     """
     away = targets - points
     distance = away.norm(dim=1, keepdim=True)
     d = away * (step_length / distance.clamp(min=step_length))
     there = features.at((points + d)[:, None] + patch)
-    return (templates - there).abs().mean(dim=(1, 2)).sum()
+    return (templates - there).abs().mean(dim=(1, 2))
 
 
 def mask_loss(features: Features, kept: Features, fixed: Tensor) -> Tensor:

@@ -3,12 +3,14 @@
 A drag moves the first latent vectors only. The layers that read the others keep their styles, so
 that modulation, demodulation (Karras et al. 2020, Eq. 1 and 3) and the activation's gain are
 folded into their kernels; the layers that move keep their kernels' energies and their number
-format. Noise and bias become one map. The features are those of `Generator.synthesize` up to the
-rounding of the compute dtype.
+format. Noise and bias become one map. Where only some places are read, the finer blocks are
+computed on windows around them. The features are those of `Generator.synthesize` up to the rounding
+of the compute dtype.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from editing.features import Features
+from editing.windows import BlockWindows, Window, box_around, boxes_around, plan_windows
 from inversion.types import Inversion
 from weights.layers import ACTIVATION_GAIN, SynthesisLayer, upsample_image
 from weights.stylegan2 import SynthesisBlock, to_square
@@ -29,26 +32,36 @@ class _Layer:
 
     Attributes:
         side: of its output.
-        layer: its parameters.
+        style: weight and bias of the style of a layer that moves; None where it is folded in.
         kernel: `[out, in, 3, 3]`, or `[in, out, 3, 3]` where the side doubles, compute dtype.
         blur: `[out, 1, 4, 4]` low-pass filter where the side doubles.
         added: `[1, out, side, side]` noise and bias, with the activation's gain.
-        energy: `[in, out]` squares of the kernel summed over its cells; None where the style is
-            folded in.
+        energy: `[in, out]` squares of the kernel summed over its cells.
+        clamp: bound of the output, or None.
     """
 
     side: int
-    layer: SynthesisLayer
+    style: tuple[Tensor, Tensor] | None
     kernel: Tensor
     blur: Tensor | None
     added: Tensor
-    energy: Tensor | None
+    energy: Tensor
+    clamp: float | None
 
-    def __call__(self, x: Tensor, w: Tensor | None) -> Tensor:
-        """x `[1, in, r, r]`, w `[1, w_dim]` of a layer that moves -> `[1, out, side, side]`."""
+    def __call__(self, x: Tensor, w: Tensor | None, window: Window) -> Tensor:
+        """Run the layer on a window of its output.
+
+        Args:
+            x: `[N, in, h, w]`, the input there.
+            w: `[1, w_dim]` of a layer that moves.
+            window: N rectangles of a map of this side.
+
+        Returns:
+            `[N, out, *window.size]`.
+        """
         demodulation: Tensor | None = None
-        if w is not None and self.energy is not None:
-            styles = self.layer.affine(w)
+        if w is not None and self.style is not None:
+            styles = F.linear(w, *self.style)
             x = x * styles.to(x.dtype)[:, :, None, None]
             demodulation = (styles.square() @ self.energy + _EPSILON).rsqrt() * ACTIVATION_GAIN
         if self.blur is None:
@@ -59,9 +72,8 @@ class _Layer:
         if demodulation is not None:
             x = x * demodulation.to(x.dtype)[:, :, None, None]
         # The gain sqrt 2 is inside already: leaky ReLU lets positive factors through.
-        x = F.leaky_relu_(x.add_(self.added), 0.2)
-        limit = self.layer.clamp
-        return x if limit is None else x.clamp(-limit, limit)
+        x = F.leaky_relu_(x.add_(window.cut(self.added, Window.whole(self.added))), 0.2)
+        return x if self.clamp is None else F.hardtanh(x, -self.clamp, self.clamp)
 
 
 class PartialSynthesis:
@@ -108,17 +120,62 @@ class PartialSynthesis:
                     maps = noise[f"b{block.side}.{name}"]
                     self.layers.append(_prepare(layer, block.side, maps, w, self.const.dtype))
 
-    def __call__(self, moved: Tensor) -> Features:
-        """Features for the first latent vectors `[1, moving, w_dim]`, differentiable in them."""
-        features: dict[int, Tensor] = {}
-        x = self.const
+    def __call__(
+        self, moved: Tensor, around: Tensor | None = None, margin: float = 0.0
+    ) -> Features:
+        """Features for some latents, differentiable in them.
+
+        Args:
+            moved: `[1, moving, w_dim]`, the first latent vectors.
+            around: `[N, 2]`, crop pixels; where given, only what lies near them may be read, with
+                the places near point n at index n.
+            margin: how far from them along each axis, crop pixels.
+        """
+        plan: Mapping[int, BlockWindows] = {}
+        if around is not None and len(around) and not self.coloured:
+            plan = self._plan(around, margin)
+        maps: dict[int, Tensor] = {}
+        windows: dict[int, Window] = {}
+        x, here = self.const, Window.whole(self.const)
         for index, layer in enumerate(self.layers):
-            x = layer(x, moved[:, index] if index < self.moving else None)
-            features[layer.side] = x
-        maps = tuple(to_square(features[block]) for block in self.blocks)
+            doubles, planned = layer.blur is not None, plan.get(layer.side)
+            if planned is not None:
+                wanted = planned.below if doubles else planned.here
+                x, here = wanted.cut(x, here), wanted
+            here = here.doubled() if doubles else here
+            x = layer(x, moved[:, index] if index < self.moving else None, here)
+            maps[layer.side], windows[layer.side] = x, here
         first = moved.detach().clone()
-        colour = self._colour(features, moved) if self.coloured else None
-        return Features(maps, self.resolution, lambda: self._draw(first), colour)
+        return Features(
+            maps=tuple(maps[block] if plan else to_square(maps[block]) for block in self.blocks),
+            resolution=self.resolution,
+            image=lambda: self._draw(first),
+            colour=self._colour(maps, moved) if self.coloured else None,
+            windows=tuple(windows[block] for block in self.blocks) if plan else None,
+        )
+
+    def _plan(self, around: Tensor, margin: float) -> Mapping[int, BlockWindows]:
+        """The cheapest of windows around each point, one around all of them, and whole maps."""
+        height, width = self.const.shape[2:]
+        if height != width:
+            return {}
+        sides = sorted({layer.side for layer in self.layers})
+        apart = {
+            block: boxes_around(around, margin, block, self.resolution) for block in self.blocks
+        }
+        together = {block: [box_around(boxes)] for block, boxes in apart.items()}
+        return min((plan_windows(reads, sides) for reads in (apart, together)), key=self._work)
+
+    def _work(self, plan: Mapping[int, BlockWindows]) -> int:
+        """Multiplications of the convolutions."""
+        work = 0
+        for layer in self.layers:
+            doubles, planned = layer.blur is not None, plan.get(layer.side)
+            cells = (layer.side // (1 + doubles)) ** 2
+            if planned is not None:
+                cells = (planned.below if doubles else planned.here).cells
+            work += cells * layer.kernel.numel()
+        return work
 
     def _colour(self, features: dict[int, Tensor], moved: Tensor) -> Tensor:
         """The picture as far as these blocks paint it, `[1, 3, r, r]` float32."""
@@ -141,7 +198,10 @@ def _prepare(
 ) -> _Layer:
     """Fold what stays the same; `w` `[1, w_dim]` is None where the style moves."""
     kernel, energy = layer.weight, layer.weight.square().sum(dim=(2, 3)).t().contiguous()
-    if w is not None:
+    affine, style = layer.affine, None
+    if w is None:
+        style = (affine.weight * affine.weight_gain, affine.bias * affine.bias_gain)
+    else:
         styles = layer.affine(w)
         demodulation = (styles.square() @ energy + _EPSILON).rsqrt() * ACTIVATION_GAIN
         kernel = kernel * styles[:, :, None, None] * demodulation[0, :, None, None, None]
@@ -153,9 +213,10 @@ def _prepare(
     added = (noise * layer.noise_strength + layer.bias[None, :, None, None]) * ACTIVATION_GAIN
     return _Layer(
         side=side,
-        layer=layer,
+        style=style,
         kernel=kernel.to(dtype).contiguous(memory_format=torch.channels_last),
         blur=blur,
         added=added.to(dtype).contiguous(memory_format=torch.channels_last),
-        energy=energy if w is None else None,
+        energy=energy,
+        clamp=layer.clamp,
     )

@@ -11,9 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
 
 from editing.drag import DragEngine, default_blocks
 from editing.engine import ENGINES, EditStep
@@ -58,8 +63,8 @@ class DragRow:
         begin_s: Time until the first step can be taken.
         steps_per_s: Of the optimiser.
         peak_mb: Largest memory of the process, weights included; on a GPU of the tensors.
-        gflop: Floating point operations of a step's convolutions, forward and backward.
-        mb: Bytes that they read and write at least, in megabytes.
+        gflop: Floating point operations of one step's convolutions, forward and backward.
+        mb: Bytes that they read and write, in megabytes.
         floor_s: Time of a step at the rates that a plain convolution and a plain copy reach.
     """
 
@@ -89,7 +94,8 @@ def _rows(case: DragCase) -> Iterator[DragRow]:
 def measure_engine(name: str, case: DragCase) -> DragRow:
     """Take some steps with one engine."""
     device = choose_device(case.device)
-    dtype = torch.float32 if name == "reference" else choose_dtype(device)
+    authors = name == "reference"
+    dtype = torch.float32 if authors else choose_dtype(device)
     subject = random_subject(case.size, device, dtype)
     steps = _steps(name, subject, case)
     start = time.perf_counter()
@@ -102,22 +108,19 @@ def measure_engine(name: str, case: DragCase) -> DragRow:
         next(steps)
     seconds = (time.perf_counter() - first) / _STEPS[name]
     memory = torch.cuda.max_memory_allocated() / 1e6 if device.type == "cuda" else peak_mb()
-    whole = name == "reference"
-    block = min(SUPERVISED_BLOCK, case.size) if whole else default_blocks(case.size)[-1]
-    flop, size = convolution_cost(
-        subject.generator.config, block, whole=whole, width=dtype.itemsize
-    )
+    with ConvolutionCount() as count:
+        next(steps)
     rate, bandwidth = attainable_rates(device, dtype)
     return DragRow(
         engine=name,
         dtype=str(dtype).removeprefix("torch."),
-        block=block,
+        block=min(SUPERVISED_BLOCK, case.size) if authors else default_blocks(case.size)[-1],
         begin_s=begun - start,
         steps_per_s=1 / seconds,
         peak_mb=memory,
-        gflop=flop / 1e9,
-        mb=size / 1e6,
-        floor_s=max(flop / rate, size / bandwidth),
+        gflop=count.flop / 1e9,
+        mb=count.moved / 1e6,
+        floor_s=max(count.flop / rate, count.moved / bandwidth),
     )
 
 
@@ -153,34 +156,27 @@ def _steps(name: str, subject: Inversion, case: DragCase) -> Iterator[EditStep]:
     return engine.steps(subject, spec)
 
 
-def convolution_cost(
-    config: GeneratorConfig, block: int, *, whole: bool, width: int
-) -> tuple[float, float]:
-    """Operations and bytes of one step's convolutions.
+class ConvolutionCount(TorchDispatchMode):
+    """Counts what the convolutions do that run within it, backward ones included.
 
-    A step runs forward to the supervised block, or through the whole generator, and back from the
-    block to the latents. Kernels, inputs and outputs are read or written once in each direction;
-    gradients of the kernels are not needed.
-
-    Args:
-        config: The generator's shape.
-        block: Side of the finest supervised block.
-        whole: Whether the picture is drawn at every step.
-        width: Bytes of a number.
+    Attributes:
+        flop: Floating point operations.
+        moved: Bytes of inputs, kernels and outputs, each read or written once a convolution.
     """
-    operations, moved = 0.0, 0.0
-    for side in config.block_resolutions:
-        if side > block and not whole:
-            break
-        out, below = config.channels(side), config.channels(max(side // 2, 4))
-        times = 2 if side <= block else 1
-        layers = [(out, side)] if side == 4 else [(below, side // 2), (out, side)]
-        for channels, at in layers:
-            # A transposed convolution multiplies at its input's places, the other at its output's.
-            operations += times * 2 * 9 * channels * out * at * at
-            places = channels * at * at + out * side * side
-            moved += times * width * (places + 9 * channels * out)
-    return operations, moved
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flop, self.moved = 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator, and count it if it is a convolution."""
+        result = func(*args, **(kwargs or {}))
+        packet = func.overloadpacket
+        if packet in (torch.ops.aten.convolution, torch.ops.aten.convolution_backward):
+            self.flop += flop_registry[packet](*args, **(kwargs or {}), out_val=result)
+            tensors = [x for x in tree_leaves((args, result)) if isinstance(x, Tensor)]
+            self.moved += sum(x.numel() * x.element_size() for x in tensors)
+        return result
 
 
 def attainable_rates(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:

@@ -26,7 +26,7 @@ def supervise(features: Tensor, target: Tensor) -> Tensor:
         target.to(features.dtype),
         patch=patch,
         step_length=1.0,
-    )
+    ).sum()
 
 
 def test_loss_is_zero_at_the_target_and_not_elsewhere() -> None:
@@ -56,7 +56,7 @@ def test_motion_supervision_pulls_the_patch_one_step_along() -> None:
             points + 5 * away,
             patch=patch,
             step_length=1.0,
-        )
+        ).sum()
 
     one, other = features.clone().requires_grad_(), features.clone().requires_grad_()
     (expected,) = torch.autograd.grad(held(one), one)
