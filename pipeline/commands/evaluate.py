@@ -1,6 +1,7 @@
 """Commands that measure photodrag against published protocols: `evaluate`."""
 
 import argparse
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from inversion.invert import QUALITIES
 from pipeline.commands import flags
 from pipeline.commands.console import Adding, Console, Outcome
 from pipeline.evaluate.ablate import PARTS, evaluate_ablation
+from pipeline.evaluate.drawn import evaluate_samples
 from pipeline.evaluate.edits import evaluate_edits
 from pipeline.evaluate.inversion import evaluate_inversion
 from pipeline.evaluate.landmarks import evaluate_landmarks
@@ -81,6 +83,22 @@ def add_commands(adding: Adding) -> None:
         "only, evenly spread",
     )  # fmt: skip
     add_identity(sub)
+    add_setting(sub)
+    sub = group.command("samples", samples, "compare a generator's samples with portraits")
+    sub.set_defaults(evaluation="samples")
+    sub.add_argument(
+        "--set", required=True, metavar=f"DIR|{PORTRAITS}",
+        help=f"folder of aligned portraits with index.json; {PORTRAITS} is what "
+        f"{PORTRAITS_VARIABLE} names",
+    )  # fmt: skip
+    sub.add_argument(
+        "--psi", type=parse_psis, default=(0.7, 1.0), metavar="N,N",
+        help="truncations of the samples; default 0.7,1",
+    )  # fmt: skip
+    sub.add_argument(
+        "--count", type=parse_count, default=256, metavar="N",
+        help="samples at each of them; default %(default)s",
+    )  # fmt: skip
     add_setting(sub)
     sub = group.command("inversion", inversion, "invert pictures at every quality, and edit them")
     sub.set_defaults(evaluation="inversion")
@@ -174,6 +192,21 @@ def edits(args: argparse.Namespace, console: Console) -> Outcome:
     return show(setting, evaluation)
 
 
+def samples(args: argparse.Namespace, console: Console) -> Outcome:
+    """Compare a generator's samples with the portraits that it learnt from and with others."""
+    folder = find_set(args.set)
+    repeat = {
+        "--set": set_name(args, folder),
+        "--psi": ",".join(f"{psi:g}" for psi in args.psi),
+        "--count": args.count,
+    }
+    setting = read_setting(args, repeat)
+    evaluation = evaluate_samples(
+        setting, chosen=folder, count=args.count, psis=args.psi, watch=console.watch
+    )
+    return show(setting, evaluation)
+
+
 def inversion(args: argparse.Namespace, console: Console) -> Outcome:
     """Invert pictures at every quality, and edit them."""
     folder = find_set(args.set)
@@ -242,6 +275,17 @@ def parse_count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
     return int(text)
+
+
+def parse_psis(text: str) -> tuple[float, ...]:
+    """Truncations from 0 to 2 with commas between."""
+    try:
+        psis = tuple(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        psis = (math.nan,)
+    if not all(0 <= psi <= 2 for psi in psis):
+        raise argparse.ArgumentTypeError(f"{text!r} are no numbers from 0 to 2 with commas between")
+    return psis
 
 
 def parse_counted(known: tuple[str, ...], text: str) -> dict[str, int | None]:
