@@ -14,8 +14,10 @@ from torch import Tensor
 from weights.errors import BrokenWeightsError, WeightsError
 from weights.face_finder import MIRRORED
 from weights.perceptual import load_perceptual
+from weights.store import load_encoder, load_generator
 from weights.stylegan2 import GeneratorConfig
 from weights.training.checkpoint import load_checkpoint, save_checkpoint
+from weights.training.expressions import EXPRESSIONS
 from weights.training.losses import pyramid_l1
 from weights.training.mapping import with_mapping
 from weights.training.portraits import PARTS, flip, load_portraits, random_warp
@@ -24,6 +26,7 @@ from weights.training.reconstruction import (
     ReconstructionOptions,
     batches,
     train_step,
+    with_expressions,
 )
 
 CONFIG = GeneratorConfig(resolution=32, channel_base=256, channel_max=32, w_dim=16, z_dim=16,
@@ -50,13 +53,17 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, steps: int, start: Path | None = None) -> tuple[Networks, torch.optim.Adam]:
     networks = Networks.fresh(CONFIG, 1)
-    parameters = [*networks.generator.synthesis.parameters(), *networks.encoder.parameters()]
+    parameters = [
+        *networks.generator.synthesis.parameters(),
+        *networks.encoder.parameters(),
+        *networks.steps.parameters(),
+    ]
     optimizer = torch.optim.Adam([{"params": parameters, "initial_lr": 1e-3}])
     seen = 0 if start is None else load_checkpoint(start, networks.modules(), {"all": optimizer})
     perceptual = load_perceptual()
     data = load_portraits(folder, "train", 32)
-    for images, _ in zip(batches(data, OPTIONS, seen), range(steps), strict=False):
-        train_step(networks, optimizer, perceptual, images, OPTIONS, seen)
+    for batch, _ in zip(batches(data, OPTIONS, seen), range(steps), strict=False):
+        train_step(networks, optimizer, perceptual, batch, OPTIONS, seen)
         networks.average(0.5)
         seen += OPTIONS.batch
     return networks, optimizer
@@ -77,6 +84,30 @@ def test_resuming_gives_the_same_networks(folder: Path) -> None:
     moved = (resumed.generator.synthesis.blocks()[1].conv1.weight
              - half.generator.synthesis.blocks()[1].conv1.weight)  # fmt: skip
     assert moved.abs().max() > 0
+
+
+def test_pairs_differ_by_what_they_say(folder: Path) -> None:
+    data = load_portraits(folder, "train", 32)
+    options = ReconstructionOptions(expressive=1.0, paired=0.5)
+    rng = torch.Generator().manual_seed(4)
+    batch = with_expressions(data.network_images(), data.landmarks, options, rng)
+    alone = (batch.change == 0).all(1)
+    assert 0 < alone.sum() < len(alone)
+    assert torch.equal(batch.shown[alone], batch.wanted[alone])
+    assert (batch.shown[~alone] != batch.wanted[~alone]).flatten(1).any(1).all()
+    assert batch.attention[~alone].max() > batch.attention[alone].max()
+
+
+def test_training_goes_on_from_finished_networks() -> None:
+    networks = Networks.finished("portrait-128")
+    built_in, encoder = load_generator("portrait-128"), load_encoder("portrait-128")
+    assert encoder is not None
+    picture = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        drawn = networks.generator(networks.encoder(picture))
+        torch.testing.assert_close(drawn, built_in(encoder(picture)), rtol=1e-3, atol=1e-3)
+    assert all(p.requires_grad for p in networks.encoder.parameters())
+    assert not networks.steps(torch.ones(1, len(EXPRESSIONS))).any()
 
 
 def test_checkpoint_of_another_shape_is_refused(folder: Path) -> None:

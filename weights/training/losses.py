@@ -28,10 +28,21 @@ def pyramid_l1(output: Tensor, target: Tensor, scales: int = 3) -> Tensor:
     return total / scales
 
 
+def attended_l1(output: Tensor, target: Tensor, attention: Tensor) -> Tensor:
+    """Mean L1 where `attention` `[N, 1, R, R]` is, at the full resolution."""
+    weight = attention / attention.mean((1, 2, 3), keepdim=True).clamp(min=1e-3)
+    return ((output - target).abs() * weight).mean()
+
+
 def jittered_perceptual(
     perceptual: Perceptual, output: Tensor, target: Tensor, rng: torch.Generator
 ) -> Tensor:
-    """Perceptual distance after a random shift and mirror, so that no pixel grid is favoured."""
+    """Perceptual distance after a random shift and mirror, so that no pixel grid is favoured.
+
+    One time in three it sees the middle of the face alone, enlarged: there an eye is a detail.
+    """
+    if int(torch.randint(0, 3, (1,), generator=rng)) == 0:
+        output, target = (_face_alone(t) for t in (output, target))
     if output.shape[-1] < 100:
         output, target = (F.interpolate(t, (100, 100), mode="bilinear") for t in (output, target))
     dx, dy, mirror = (int(v) for v in torch.randint(0, 8, (3,), generator=rng))
@@ -39,3 +50,10 @@ def jittered_perceptual(
     if mirror < 4:
         output, target = output.flip(3), target.flip(3)
     return perceptual(output, target).mean()
+
+
+def _face_alone(images: Tensor) -> Tensor:
+    """Brows to chin of aligned crops, at their own size."""
+    side = images.shape[-1]
+    middle = images[..., side * 5 // 16 : side * 14 // 16, side * 7 // 32 : side * 25 // 32]
+    return F.interpolate(middle, (side, side), mode="bilinear")

@@ -23,7 +23,7 @@ from weights.store import save_encoder, save_generator
 from weights.stylegan2 import Generator
 from weights.training.checkpoint import load_checkpoint
 from weights.training.portraits import Portraits, flip, load_portraits, random_warp
-from weights.training.reconstruction import Networks, portrait_config
+from weights.training.reconstruction import Networks, portrait_config, shift_latents
 
 WHAT = "{} px portraits, trained on public-domain official portraits"
 
@@ -50,15 +50,6 @@ def gaussian_of(latents: Tensor) -> tuple[Tensor, Tensor]:
     covariance = torch.cov((latents - mean).t().double())
     variance, directions = torch.linalg.eigh(covariance)
     return mean, (variance.clamp(min=0).sqrt()[:, None] * directions.t()).float()
-
-
-@torch.no_grad()
-def shift_latents(generator: Generator, encoder: Encoder, shift: Tensor) -> None:
-    """Add `shift` `[D]` to every latent, in place, so that the pictures stay as they are."""
-    encoder.base.bias.add_(shift)
-    for name, layer in generator.synthesis.named_modules():
-        if name.endswith("affine") and isinstance(layer, FullyConnected):
-            layer.bias.sub_(layer.weight @ shift * (layer.weight_gain / layer.bias_gain))
 
 
 @torch.no_grad()

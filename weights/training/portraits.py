@@ -159,7 +159,13 @@ def random_warp(images: Tensor, landmarks: Tensor, rng: torch.Generator) -> Tens
     Returns:
         The warped pictures, mirrored at the border where they run out.
     """
-    n, _, side, _ = images.shape
+    source = random_source(landmarks, images.shape[-1], rng)
+    return F.grid_sample(images, source, padding_mode="reflection", align_corners=False)
+
+
+def random_source(landmarks: Tensor, side: int, rng: torch.Generator) -> Tensor:
+    """Where `random_warp` reads each pixel, `[N, side, side, 2]` in [-1, 1]."""
+    n = len(landmarks)
     coarse = part_field(landmarks, part_shifts(n, rng), 32)
     field = F.interpolate(coarse.permute(0, 3, 1, 2), (side, side), mode="bilinear")
     source = pixel_grid(side)[None] - field.permute(0, 2, 3, 1)
@@ -168,8 +174,7 @@ def random_warp(images: Tensor, landmarks: Tensor, rng: torch.Generator) -> Tens
     cos, sin = scale * angle.cos(), scale * angle.sin()
     turn = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], 1)
     shift = torch.randn(n, 1, 2, generator=rng) * 0.03
-    source = (source.reshape(n, -1, 2) @ turn.transpose(1, 2) + shift).view(n, side, side, 2)
-    return F.grid_sample(images, source, padding_mode="reflection", align_corners=False)
+    return (source.reshape(n, -1, 2) @ turn.transpose(1, 2) + shift).view(n, side, side, 2)
 
 
 def pixel_grid(side: int) -> Tensor:

@@ -3,9 +3,13 @@
     python -m weights.training.reconstruction --data PORTRAITS --trunk LPIPS_TRUNK --out RUN
 
 The encoder sees a warped portrait and gives a w and small per-layer offsets; the generator must
-draw that same picture. It starts at a coarse block of the skip architecture and ends at the full
-resolution. Nothing adversarial: a few thousand portraits and a processor without a GPU allow it.
-A run goes on from `RUN/checkpoint.safetensors` when that is there.
+draw that same picture. Many of the warps are strong expressions. For some of those the encoder sees
+another expression of the same portrait, and a step in the latents, learnt along and the same for
+everybody, must lead to the one that is drawn: so directions arise that mean what they say.
+Training starts at a coarse block of the skip architecture and ends at the full resolution, or goes
+on from finished networks (`--start portrait-128 --images 70000 --rate 0.002`). Nothing adversarial:
+a few thousand portraits and a processor without a GPU allow it. A run goes on from
+`RUN/checkpoint.safetensors` when that is there.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,12 +29,24 @@ from tqdm import tqdm
 
 from weights.encoder import Encoder, EncoderConfig
 from weights.errors import WeightsError
+from weights.layers import FullyConnected
 from weights.perceptual import Perceptual, load_lpips
+from weights.store import load_encoder, load_generator
 from weights.stylegan2 import Generator, GeneratorConfig
 from weights.training.checkpoint import load_checkpoint, save_checkpoint
-from weights.training.losses import jittered_perceptual, pyramid_l1
-from weights.training.portraits import Portraits, flip, load_portraits, random_warp
+from weights.training.expressions import EXPRESSIONS, TEETH, express, random_expressions
+from weights.training.losses import attended_l1, jittered_perceptual, pyramid_l1
+from weights.training.portraits import (
+    Portraits,
+    flip,
+    load_portraits,
+    pixel_grid,
+    random_source,
+)
 from weights.training.sheets import save_sheet
+
+CHANGED = 8.0
+"""Attention, beside that of eyes and mouth, for each unit of a pair's difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +65,9 @@ class ReconstructionOptions:
         noise_until: images after which the noise inputs are switched off, and their strength set to
             zero in what is shipped: they sharpen hair early, but their texture stays in place when
             a part of the face moves.
+        expressive: share of the pictures that show a strong expression.
+        paired: share of those that are drawn from another expression's latents and a step.
+        attention: weight of the L1 at eyes, mouth and whatever a step has to change.
         averaging: decay per step of the parameters' moving average, which is what is shipped.
         seed: of everything random.
     """
@@ -62,6 +81,9 @@ class ReconstructionOptions:
     latent_noise: float = 0.05
     keep_offsets: float = 0.5
     noise_until: int = 84_000
+    expressive: float = 0.6
+    paired: float = 0.55
+    attention: float = 1.0
     averaging: float = 0.998
     seed: int = 1
 
@@ -85,14 +107,36 @@ def portrait_config() -> GeneratorConfig:
     return GeneratorConfig(resolution=128, channel_base=4096, channel_max=256, mapping_layers=4)
 
 
+class Steps(nn.Module):
+    """What a typical amount of each of `EXPRESSIONS` adds to the latents, `[K, L, D]`."""
+
+    def __init__(self, num_latents: int, w_dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(len(EXPRESSIONS), num_latents, w_dim))
+
+    def forward(self, amounts: Tensor) -> Tensor:
+        """Amounts `[N, K]` in the units of `EXPRESSIONS` -> `[N, L, D]`."""
+        typical = amounts / torch.tensor(list(EXPRESSIONS.values()))
+        return torch.einsum("nk,kld->nld", typical, self.weight)
+
+
 @dataclass
 class Networks:
     """The networks in training and their moving averages."""
 
     generator: Generator
     encoder: Encoder
+    steps: Steps
     average_generator: Generator
     average_encoder: Encoder
+    average_steps: Steps
+
+    @staticmethod
+    def of(generator: Generator, encoder: Encoder) -> Networks:
+        """These two, and steps that do nothing yet."""
+        steps = Steps(generator.config.num_latents, generator.config.w_dim)
+        live = (generator, encoder, steps)
+        return Networks(*live, *(copy.deepcopy(network) for network in live))
 
     @staticmethod
     def fresh(config: GeneratorConfig, seed: int) -> Networks:
@@ -106,15 +150,31 @@ class Networks:
                 resolution=config.resolution, num_latents=config.num_latents, w_dim=config.w_dim
             )
         )
-        return Networks(generator, encoder, copy.deepcopy(generator), copy.deepcopy(encoder))
+        return Networks.of(generator, encoder)
+
+    @staticmethod
+    def finished(name: str) -> Networks:
+        """A generator and its encoder to train further, latents centred as they were in training.
+
+        Raises:
+            WeightsError: no such generator, or one without an encoder.
+        """
+        generator, encoder = load_generator(name), load_encoder(name)
+        if encoder is None:
+            raise WeightsError(f"{name} has no encoder to train on")
+        generator, encoder = copy.deepcopy(generator).train(), copy.deepcopy(encoder).train()
+        shift_latents(generator, encoder, -generator.mapping.w_avg)
+        return Networks.of(generator.requires_grad_(), encoder.requires_grad_())
 
     def modules(self) -> dict[str, nn.Module]:
         """Name in a checkpoint -> network."""
         return {
             "generator": self.generator,
             "encoder": self.encoder,
+            "steps": self.steps,
             "average_generator": self.average_generator,
             "average_encoder": self.average_encoder,
+            "average_steps": self.average_steps,
         }
 
     def average(self, decay: float) -> None:
@@ -122,13 +182,40 @@ class Networks:
         for mean, live in (
             (self.average_generator, self.generator),
             (self.average_encoder, self.encoder),
+            (self.average_steps, self.steps),
         ):
             for average, parameter in zip(mean.parameters(), live.parameters(), strict=True):
                 average.data.lerp_(parameter.data, 1 - decay)
 
 
-def batches(data: Portraits, options: ReconstructionOptions, start: int) -> Iterator[Tensor]:
-    """Warped portraits `[batch, 3, R, R]`; the n-th batch depends on the seed and n alone."""
+@torch.no_grad()
+def shift_latents(generator: Generator, encoder: Encoder, shift: Tensor) -> None:
+    """Add `shift` `[D]` to every latent, in place, so that the pictures stay as they are."""
+    encoder.base.bias.add_(shift)
+    for name, layer in generator.synthesis.named_modules():
+        if name.endswith("affine") and isinstance(layer, FullyConnected):
+            layer.bias.sub_(layer.weight @ shift * (layer.weight_gain / layer.bias_gain))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    Attributes:
+        shown: pictures `[N, 3, R, R]` that the encoder sees.
+        wanted: pictures of the same shape that are to be drawn.
+        change: `[N, K]`, the expressions by which they differ.
+        attention: `[N, 1, R, R]`, where the pictures wanted matter most.
+    """
+
+    shown: Tensor
+    wanted: Tensor
+    change: Tensor
+    attention: Tensor
+
+
+def batches(data: Portraits, options: ReconstructionOptions, start: int) -> Iterator[Batch]:
+    """Warped portraits; the n-th batch depends on the seed and n alone."""
     weights = torch.where(data.colour, 1.0, 0.6)
     for step in range(start // options.batch, options.images // options.batch):
         rng = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
@@ -136,14 +223,36 @@ def batches(data: Portraits, options: ReconstructionOptions, start: int) -> Iter
         images = data.network_images(chosen)
         mirrored = torch.rand(options.batch, generator=rng) < 0.5
         images, landmarks = flip(images, data.landmarks[chosen], mirrored)
-        yield random_warp(images, landmarks, rng)
+        yield with_expressions(images, landmarks, options, rng)
+
+
+def with_expressions(
+    images: Tensor, landmarks: Tensor, options: ReconstructionOptions, rng: torch.Generator
+) -> Batch:
+    """Portraits under random warps, some with expressions, some of those in pairs."""
+    n = len(images)
+    grid = random_source(landmarks, images.shape[-1], rng)
+    expressive = torch.rand(n, generator=rng) < options.expressive
+    after = random_expressions(landmarks, rng) * expressive[:, None]
+    height = 0.14 * torch.rand(n, generator=rng) * (torch.rand(n, generator=rng) < 0.8)
+    paired = expressive & (torch.rand(n, generator=rng) < options.paired)
+    # A step cannot know how many teeth will be seen.
+    drawn = express(images, landmarks, after, grid, teeth=torch.where(paired, TEETH, height))
+    shown, change = drawn.images.clone(), torch.zeros_like(after)
+    if paired.any():
+        before = random_expressions(landmarks, rng)[paired]
+        before = before * (torch.rand(len(before), 1, generator=rng) < 0.4)
+        still = express(images[paired], landmarks[paired], before, grid[paired])
+        shown[paired], change[paired] = still.images, after[paired] - before
+    attention = drawn.attention + CHANGED * (drawn.images - shown).abs().mean(1, keepdim=True)
+    return Batch(shown, drawn.images, change, attention)
 
 
 def train_step(
     networks: Networks,
     optimizer: torch.optim.Optimizer,
     perceptual: Perceptual,
-    images: Tensor,
+    batch: Batch,
     options: ReconstructionOptions,
     seen: int,
 ) -> dict[str, float]:
@@ -154,26 +263,44 @@ def train_step(
         group["lr"] = group["initial_lr"] * options.rate(seen)
     dtype = networks.generator.compute_dtype
     with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
-        base, offsets = networks.encoder.base_and_offsets(images)
-    kept = (torch.rand(len(images), 1, 1, generator=rng) < options.keep_offsets).float()
-    latents = base[:, None] + offsets * kept
+        base, offsets = networks.encoder.base_and_offsets(batch.shown)
+    kept = (torch.rand(len(base), 1, 1, generator=rng) < options.keep_offsets).float()
+    latents = base[:, None] + offsets * kept + networks.steps(batch.change)
     latents = latents + options.latent_noise * torch.randn(latents.shape, generator=rng)
     noise = "random" if seen < options.noise_until else "none"
     output = networks.generator.synthesize(latents, until=side, noise=noise).image
     if output is None:
         raise WeightsError("the generator drew no image")
-    target = (
-        images if side == images.shape[-1] else F.interpolate(images, (side, side), mode="area")
+    target, attention = (
+        picture if side == picture.shape[-1] else F.interpolate(picture, (side, side), mode="area")
+        for picture in (batch.wanted, batch.attention)
     )
-    l1 = pyramid_l1(output, target)
+    l1, l1_at_parts = pyramid_l1(output, target), attended_l1(output, target, attention)
     with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
         distance = jittered_perceptual(perceptual, output, target, rng)
     size = 5e-4 * base.square().mean() + 0.01 * base.mean(0).square().mean()
-    loss = 2 * l1 + distance + size + 0.02 * offsets.square().mean()
+    loss = 2 * l1 + options.attention * l1_at_parts + distance
+    loss = loss + size + 0.02 * offsets.square().mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    return {"l1": l1.item(), perceptual.name: distance.item(), "w": base.square().mean().item()}
+    return {
+        "l1": l1.item(),
+        "parts": l1_at_parts.item(),
+        perceptual.name: distance.item(),
+        "w": base.square().mean().item(),
+    }
+
+
+def render(networks: Networks, latents: Tensor, side: int, size: int) -> Tensor:
+    """What the averaged generator draws, up to the block of `side`, at `size` pixels."""
+    drawn: list[Tensor] = []
+    for part in latents.split(8):
+        image = networks.average_generator.synthesize(part, until=side, noise="none").image
+        if image is None:
+            raise WeightsError("the generator drew no image")
+        drawn.append(F.interpolate(image, (size, size), mode="bilinear"))
+    return torch.cat(drawn).clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -188,55 +315,78 @@ def evaluate(
     """
     images = data.network_images(slice(64))
     latents = networks.average_encoder(images)
-
-    def render(w: Tensor) -> Tensor:
-        out = networks.average_generator.synthesize(w, until=side, noise="none").image
-        if out is None:
-            raise WeightsError("the generator drew no image")
-        return F.interpolate(out, images.shape[2:], mode="bilinear").clamp(-1, 1)
-
-    output = torch.cat([render(part) for part in latents.split(8)])
+    output = render(networks, latents, side, images.shape[-1])
     psnr = -10 * ((output - images) / 2).square().mean((1, 2, 3)).log10()
     figures = {
         perceptual.name: perceptual(output, images).mean().item(),
         "psnr": psnr.mean().item(),
     }
-    mixed = render((latents[:10] + latents[1:11]) / 2)
+    mixed = render(networks, (latents[:10] + latents[1:11]) / 2, side, images.shape[-1])
     return figures, torch.stack([images[:10], output[:10], mixed])
 
 
+SHOWN: tuple[dict[str, float], ...] = (
+    {"lid-left": 1.0, "lid-right": 1.0}, {"lid-left": 1.0}, {"lid-left": -0.4, "lid-right": -0.4},
+    {"mouth-open": 0.3}, {"mouth-open": -0.15}, {"smile": 0.12, "mouth-width": 0.12},
+    {"brow-left": 0.12, "brow-right": 0.12}, {"yaw": 10.0}, {"pitch": 8.0}, {"gaze-x": 0.07},
+)  # fmt: skip
+"""Expressions in the sheets."""
+
+
+@torch.no_grad()
+def expression_rows(networks: Networks, data: Portraits, side: int) -> Tensor:
+    """Pictures to look at, `[3 * len(SHOWN), 10, 3, R, R]`.
+
+    For each expression a row of held-out portraits' warps, one of what the encoder makes of those,
+    and one of what the step from the portraits' own latents leads to.
+    """
+    chosen = slice(0, 40, 4)
+    images, landmarks = data.network_images(chosen), data.landmarks[chosen]
+    size = images.shape[-1]
+    grid = pixel_grid(size).expand(len(images), -1, -1, -1)
+    latents = networks.average_encoder(images)
+    rows: list[Tensor] = []
+    for expression in SHOWN:
+        amounts = torch.tensor([[expression.get(name, 0.0) for name in EXPRESSIONS]])
+        amounts = amounts.expand(len(images), -1)
+        warped = express(images, landmarks, amounts, grid).images
+        step = networks.average_steps(amounts)
+        rows.append(warped)
+        rows.append(render(networks, networks.average_encoder(warped), side, size))
+        rows.append(render(networks, latents + step, side, size))
+    return torch.stack(rows)
+
+
 def train(
-    data: Path, trunk: Path, out: Path, config: GeneratorConfig, options: ReconstructionOptions,
+    data: Path, trunk: Path, out: Path, networks: Networks, options: ReconstructionOptions,
     *, minutes: float = math.inf, report_every: int = 4000,
 ) -> Networks:  # fmt: skip
     """Run or resume a training; leaves `checkpoint.safetensors` and sheets in `out`.
 
+    Args:
+        data: folder of portraits.
+        trunk: LPIPS trunk.
+        out: of checkpoint and sheets.
+        networks: to start from, trained in place.
+        options: see there.
+        minutes: stop, resumable, after so many.
+        report_every: images between two reports.
+
     Raises:
         WeightsError: data or trunk unusable, or a loss that is not finite.
     """
-    portraits = load_portraits(data, "train", config.resolution)
-    held_out = load_portraits(data, "val", config.resolution)
+    resolution = networks.generator.config.resolution
+    portraits = load_portraits(data, "train", resolution)
+    held_out = load_portraits(data, "val", resolution)
     perceptual = load_lpips(trunk)
-    networks = Networks.fresh(config, options.seed)
     networks.generator.compute_dtype = networks.average_generator.compute_dtype = torch.bfloat16
-    drawing = [p for n, p in networks.generator.named_parameters() if not n.startswith("mapping")]
-    optimizer = torch.optim.Adam(
-        [
-            {"params": drawing, "initial_lr": options.learning_rate},
-            {
-                "params": list(networks.encoder.parameters()),
-                "initial_lr": options.learning_rate * options.encoder_share,
-            },
-        ],
-        betas=(0.9, 0.99),
-        fused=True,
-    )
+    optimizer = _optimizer(networks, options)
     path = out / "checkpoint.safetensors"
     seen = load_checkpoint(path, networks.modules(), {"all": optimizer}) if path.exists() else 0
     deadline = time.monotonic() + 60 * minutes
     bar = tqdm(total=options.images, initial=seen, unit="img", smoothing=0.05)
-    for images in batches(portraits, options, seen):
-        losses = train_step(networks, optimizer, perceptual, images, options, seen)
+    for batch in batches(portraits, options, seen):
+        losses = train_step(networks, optimizer, perceptual, batch, options, seen)
         seen += options.batch
         if not all(map(math.isfinite, losses.values())):
             raise WeightsError(f"the loss is not finite after {seen} images: lower the rate")
@@ -245,8 +395,11 @@ def train(
         bar.set_postfix({k: f"{v:.3f}" for k, v in losses.items()}, refresh=False)
         finished = seen >= options.images or time.monotonic() > deadline
         if seen % report_every < options.batch or finished:
-            figures, rows = evaluate(networks, held_out, perceptual, options.side(seen - 1))
+            side = options.side(seen - 1)
+            figures, rows = evaluate(networks, held_out, perceptual, side)
             save_sheet(rows, out / f"sheet-{seen:07d}.png")
+            rows = expression_rows(networks, held_out, side)
+            save_sheet(rows, out / f"expressions-{seen:07d}.png")
             header = {"seen": str(seen), "options": str(asdict(options))}
             save_checkpoint(path, networks.modules(), {"all": optimizer}, header)
             bar.write(f"{seen} images: " + " ".join(f"{k} {v:.4f}" for k, v in figures.items()))
@@ -256,12 +409,29 @@ def train(
     return networks
 
 
+def _optimizer(networks: Networks, options: ReconstructionOptions) -> torch.optim.Adam:
+    drawing = [p for n, p in networks.generator.named_parameters() if not n.startswith("mapping")]
+    encoder_rate = options.learning_rate * options.encoder_share
+    return torch.optim.Adam(
+        [
+            {"params": drawing, "initial_lr": options.learning_rate},
+            {"params": list(networks.encoder.parameters()), "initial_lr": encoder_rate},
+            {"params": list(networks.steps.parameters()), "initial_lr": options.learning_rate / 2},
+        ],
+        betas=(0.9, 0.99),
+        fused=True,
+    )
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, prog="weights.training.reconstruction")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--trunk", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", help="go on from this generator and its encoder")
+    parser.add_argument("--images", type=int, help="with --start: images in the whole run")
+    parser.add_argument("--rate", type=float, help="learning rate of the generator")
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=ReconstructionOptions.seed)
@@ -269,11 +439,19 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
     options = ReconstructionOptions(seed=arguments.seed)
+    if arguments.rate is not None:
+        options = replace(options, learning_rate=arguments.rate)
+    if arguments.start is None:
+        networks = Networks.fresh(portrait_config(), options.seed)
+    else:
+        networks = Networks.finished(arguments.start)
+        stage = (networks.generator.config.resolution, arguments.images or options.images)
+        options = replace(options, stages=(stage,), noise_until=0)
     train(
         arguments.data,
         arguments.trunk,
         arguments.out,
-        portrait_config(),
+        networks,
         options,
         minutes=arguments.minutes,
     )
