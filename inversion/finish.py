@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from inversion.deltas import round_to_deltas
 from inversion.options import InversionOptions
-from inversion.project import compare, latent_statistics
+from inversion.project import latent_statistics
 from inversion.report import InversionReport
 from inversion.resume import Keeper
-from inversion.tune import Target, tunable
+from inversion.targets import Score, Targets, score
+from inversion.tune import tunable
 from inversion.types import Inversion, Pivot
 from weights.perceptual import Perceptual
 from weights.stylegan2 import Generator
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """PSNR and perceptual distance of a crop's rendering at the start and after projection."""
-
-    start: tuple[float, float]
-    pivot: tuple[float, float]
-
-
 def finish(
-    targets: Sequence[Target],
-    stages: Sequence[Stage],
+    targets: Targets,
+    latents: Tensor,
+    starts: Sequence[Score],
+    pivots: Sequence[Score],
     tuned: Generator,
     base: Generator,
     perceptual: Perceptual,
@@ -43,11 +38,10 @@ def finish(
     keeper: Keeper,
 ) -> tuple[Inversion, ...]:
     """Round what tuning changed, measure, and report."""
-    pivots = torch.cat([target.latents for target in targets])
     names = list(tunable(base, options)) if taken else []
     tuned.compute_dtype = torch.float32
     deltas, error = round_to_deltas(
-        tuned, base, names, lambda: tuned(pivots), allowed=options.stored_error
+        tuned, base, names, lambda: tuned(latents), allowed=options.stored_error
     )
     tuned.compute_dtype = base.compute_dtype
     common = InversionReport(
@@ -62,37 +56,27 @@ def finish(
         stored_error=error,
     )
     cloud = latent_statistics(base, 200, torch.Generator().manual_seed(0))
+    ends = score(tuned, latents, targets, perceptual)
     reports: list[InversionReport] = []
-    for target, stage in zip(targets, stages, strict=True):
-        psnr, distance = score(tuned, target.latents, target.crop, target.valid, perceptual)
-        away, spread = place(target.latents, *cloud)
+    for row, start, pivot, end in zip(latents.split(1), starts, pivots, ends, strict=True):
+        away, spread = place(row, *cloud)
         reports.append(replace(
             common,
-            start_psnr=stage.start[0], start_perceptual=stage.start[1],
-            pivot_psnr=stage.pivot[0], pivot_perceptual=stage.pivot[1],
-            psnr=psnr, perceptual=distance, distance=away, spread=spread,
+            start_psnr=start.psnr, start_perceptual=start.perceptual,
+            pivot_psnr=pivot.psnr, pivot_perceptual=pivot.perceptual,
+            psnr=end.psnr, perceptual=end.perceptual, distance=away, spread=spread,
         ))  # fmt: skip
     seconds = keeper.seconds
     return tuple(
         Inversion(
             tuned,
-            Pivot(target.latents, tuned.noise_maps()),
+            Pivot(row, tuned.noise_maps()),
             replace(report, seconds=seconds),
             base_sha256,
             deltas,
         )
-        for target, report in zip(targets, reports, strict=True)
+        for row, report in zip(latents.split(1), reports, strict=True)
     )
-
-
-@torch.no_grad()
-def score(
-    generator: Generator, latents: Tensor, crop: Tensor, valid: Tensor, perceptual: Perceptual
-) -> tuple[float, float]:
-    """PSNR in dB and perceptual distance of a rendering, as it would be shown."""
-    image = generator(latents.expand(-1, generator.config.num_latents, -1)).clamp(-1, 1)
-    distance, error = compare(image, crop, valid, perceptual)
-    return 10 * math.log10(4 / max(error.item(), 1e-10)), distance.item()
 
 
 @torch.no_grad()

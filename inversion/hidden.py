@@ -11,7 +11,7 @@ from weights.stylegan2 import Generator
 
 @torch.no_grad()
 def fill_hidden(
-    crop: Tensor, hidden: Tensor, generator: Generator, encoder: Encoder | None
+    crops: Tensor, hidden: Tensor, generator: Generator, encoder: Encoder | None
 ) -> Tensor:
     """Replace what is hidden by what the generator expects behind it.
 
@@ -19,14 +19,14 @@ def fill_hidden(
     the rendering of what the encoder makes of that picture.
 
     Args:
-        crop: `[1, 3, R, R]` in [-1, 1].
-        hidden: `[1, 1, R, R]`, 1 where something hides the face; above one half counts as hidden.
+        crops: `[N, 3, R, R]` in [-1, 1].
+        hidden: `[N, 1, R, R]`, 1 where something hides the face; above one half counts as hidden.
         generator: draws the fill.
         encoder: of that generator; without it the mean face stays.
     """
     mean = generator.mapping.w_avg.expand(1, generator.config.num_latents, -1)
     covered = hidden > 0.5
-    filled = torch.where(covered, generator(mean).clamp(-1, 1), crop)
+    filled = torch.where(covered, generator(mean).clamp(-1, 1), crops)
     if encoder is not None:
-        filled = torch.where(covered, generator(encoder(filled)).clamp(-1, 1), crop)
+        filled = torch.where(covered, generator(encoder(filled)).clamp(-1, 1), crops)
     return filled

@@ -16,13 +16,15 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from inversion.errors import InversionError, NotFiniteError
-from inversion.finish import Stage, finish, score
+from inversion.errors import InversionError
+from inversion.finish import finish
 from inversion.hidden import fill_hidden
+from inversion.memory import plan
 from inversion.options import InversionOptions
 from inversion.project import COMPARED_SIDE, latent_statistics, project
 from inversion.resume import Keeper, identity
-from inversion.tune import Target, tune
+from inversion.targets import gather, score
+from inversion.tune import tune
 from inversion.types import Inversion, InversionStep
 from weights.encoder import Encoder
 from weights.perceptual import Perceptual
@@ -137,40 +139,54 @@ def invert_together(
         InversionError: there is no crop, a crop or mask has another shape, or nothing is valid.
         NotFiniteError: a crop or a loss is not finite.
     """
-    if not crops:
-        raise InversionError("there is no crop to invert: give at least one")
-    covers = hidden or [None] * len(crops)
-    checked = [
-        _checked(crop, valid, cover, generator)
-        for crop, valid, cover in zip(crops, valids, covers, strict=True)
-    ]
+    targets, covered = gather(crops, valids, hidden or [None] * len(crops), generator.config)
     if options.start == "encoder" and encoder is None:
         options = _without_encoder(options)
     base_sha256 = parameters_sha256(generator)
-    pixels = [tensor for given in checked for tensor in given]
+    pixels = [targets.crops, targets.valid, covered]
     pixels += [] if directions is None else [directions]
     words = (base_sha256, repr(options), str(seed), perceptual.name, str(generator.compute_dtype))
     keeper = Keeper(checkpoint, identity(pixels, *words) if checkpoint else "")
     rng = torch.Generator().manual_seed(seed)
     tuned = copy.deepcopy(generator).eval().requires_grad_(False)
+    memory = plan(tuned, len(targets))
+    tuned.recomputing = memory.recomputing
+    if bool(covered.any()):
+        targets = replace(targets, crops=fill_hidden(targets.crops, covered, tuned, encoder))
+    start, deviation = _start(targets.crops, tuned, options, encoder, rng)
+    starts = pivots = score(
+        tuned, start.expand(-1, tuned.config.num_latents, -1), targets, perceptual
+    )
+    far = max(s.perceptual for s in starts)
+    yield InversionStep(phase="encode", index=0, total=1, loss=far, perceptual=far)
     losses: list[float] = []
-    targets, stages = yield from _project_each(
-        checked, tuned, perceptual, options,
-        encoder=encoder, rng=rng, keeper=keeper, losses=losses,
-    )  # fmt: skip
+    found: list[Tensor] = []
+    for part, some in targets.parts(memory.together):
+        latents = yield from _recorded(
+            project(
+                some, tuned, perceptual, options, start=start[part], deviation=deviation,
+                rng=rng, keeper=keeper, loop=f"project {part.start}",
+            ),
+            losses,
+        )  # fmt: skip
+        found.append(latents)
+    latents = torch.cat(found)
+    if options.projection_steps:
+        pivots = score(tuned, latents, targets, perceptual)
     taken = yield from _recorded(
         tune(
-            targets, tuned, perceptual, options,
-            base=generator, rng=rng, keeper=keeper, directions=directions,
+            targets, latents, tuned, perceptual, options, base=generator, rng=rng,
+            keeper=keeper, directions=directions, together=memory.together,
         ),
         losses,
     )  # fmt: skip
+    tuned.recomputing = False
     inversions = finish(
-        targets, stages, tuned, generator, perceptual, options,
+        targets, latents, starts, pivots, tuned, generator, perceptual, options,
         base_sha256=base_sha256, taken=taken, losses=losses, seed=seed, keeper=keeper,
     )  # fmt: skip
     keeper.remove()
-    last = inversions[0].report.perceptual
+    last = max(inversion.report.perceptual for inversion in inversions)
     yield InversionStep(
         phase="tune", index=taken, total=taken, loss=last, perceptual=last, inversions=inversions
     )
@@ -199,29 +215,6 @@ def finish_inversions(steps: Iterable[InversionStep]) -> tuple[Inversion, ...]:
     return inversions
 
 
-def _checked(
-    crop: Tensor, valid: Tensor | None, hidden: Tensor | None, generator: Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The crop, where it is to be drawn, and where something hides it."""
-    config = generator.config
-    side = config.resolution
-    if crop.shape != (1, 3, side, side):
-        raise InversionError(
-            f"this generator inverts crops of [1, 3, {side}, {side}], not {list(crop.shape)}"
-        )
-    for name, mask in (("valid", valid), ("hidden", hidden)):
-        if mask is not None and mask.shape != (1, 1, side, side):
-            raise InversionError(f"`{name}` must be [1, 1, {side}, {side}], not {list(mask.shape)}")
-    valid = torch.ones_like(crop[:, :1]) if valid is None else valid
-    hidden = torch.zeros_like(crop[:, :1]) if hidden is None else hidden
-    if not bool(torch.isfinite(crop).all() and torch.isfinite(valid).all()):
-        raise NotFiniteError("the crop holds NaN or infinite pixels: the photo cannot be inverted")
-    seen = valid * (hidden <= 0.5)
-    if not bool(seen.any()):
-        raise InversionError("no pixel of the crop is valid: the face lies outside the photo")
-    return crop, seen, hidden
-
-
 def _without_encoder(options: InversionOptions) -> InversionOptions:
     """Walk to the face first, fast: the mean is a long way off, and a W vector is stiff."""
     return replace(
@@ -237,53 +230,21 @@ def _without_encoder(options: InversionOptions) -> InversionOptions:
 
 
 def _start(
-    crop: Tensor,
+    crops: Tensor,
     generator: Generator,
     options: InversionOptions,
     encoder: Encoder | None,
     rng: torch.Generator,
 ) -> tuple[Tensor, float]:
-    """Latents `[1, 1 or L, w_dim]` to start from, and their deviation (0 where unused)."""
+    """Latents `[N, 1 or L, w_dim]` to start from, and their deviation (0 where unused)."""
     if options.start == "mean" or encoder is None:
-        return latent_statistics(generator, options.latent_samples, rng)
+        mean, deviation = latent_statistics(generator, options.latent_samples, rng)
+        return mean.expand(len(crops), -1, -1), deviation
     deviation = 0.0
     if options.latent_noise:
         deviation = latent_statistics(generator, options.latent_samples, rng)[1]
     with torch.no_grad():
-        return encoder(crop), deviation
-
-
-def _project_each(
-    checked: Sequence[tuple[Tensor, Tensor, Tensor]],
-    generator: Generator,
-    perceptual: Perceptual,
-    options: InversionOptions,
-    *,
-    encoder: Encoder | None,
-    rng: torch.Generator,
-    keeper: Keeper,
-    losses: list[float],
-) -> Steps[InversionStep, None, tuple[list[Target], list[Stage]]]:
-    """Find the latents of one crop after the other."""
-    targets: list[Target] = []
-    stages: list[Stage] = []
-    for k, (given, valid, cover) in enumerate(checked):
-        crop = fill_hidden(given, cover, generator, encoder) if bool(cover.any()) else given
-        start, deviation = _start(crop, generator, options, encoder, rng)
-        first = score(generator, start, crop, valid, perceptual)
-        yield InversionStep(phase="encode", index=0, total=1, loss=first[1], perceptual=first[1])
-        latents = yield from _recorded(
-            project(
-                crop, valid, generator, perceptual, options,
-                start=start, deviation=deviation, rng=rng, keeper=keeper, loop=f"project {k}",
-            ),
-            losses,
-        )  # fmt: skip
-        moved = options.projection_steps > 0
-        second = score(generator, latents, crop, valid, perceptual) if moved else first
-        targets.append(Target(crop=crop, valid=valid, latents=latents))
-        stages.append(Stage(start=first, pivot=second))
-    return targets, stages
+        return encoder(crops), deviation
 
 
 def _recorded(

@@ -17,6 +17,7 @@ from inversion.errors import NotFiniteError
 from inversion.options import InversionOptions
 from inversion.regularise import noise_autocorrelation, renormalise
 from inversion.resume import Keeper
+from inversion.targets import Targets, check, compare
 from inversion.types import InversionStep
 from weights.perceptual import Perceptual
 from weights.stylegan2 import Generator
@@ -43,8 +44,7 @@ def ramp(t: float, *, up: float, down: float) -> float:
 
 
 def project(
-    target: Tensor,
-    valid: Tensor,
+    targets: Targets,
     generator: Generator,
     perceptual: Perceptual,
     options: InversionOptions,
@@ -55,15 +55,14 @@ def project(
     keeper: Keeper,
     loop: str = "project",
 ) -> Steps[InversionStep, None, Tensor]:
-    """Optimise latents, and noise maps beside them, until the rendering resembles the target.
+    """Optimise latents, and noise maps beside them, until renderings resemble the targets.
 
     Args:
-        target: `[1, 3, R, R]`.
-        valid: `[1, 1, R, R]`, 0 where the target was invented; such pixels pull at nothing.
+        targets: N crops, side by side; none has a say in another's latents.
         generator: frozen.
         perceptual: distance to descend.
         options: see there.
-        start: latents `[1, 1 or L, w_dim]` to start from; one vector is repeated where the space is
+        start: latents `[N, 1 or L, w_dim]` to start from; one vector is repeated where the space is
             W+.
         deviation: of the latents, the unit of the noise on them.
         rng: draws all noise, on the CPU.
@@ -71,17 +70,19 @@ def project(
         loop: what the state is called there.
 
     Returns:
-        Latents `[1, L, w_dim]`.
+        Latents `[N, L, w_dim]`.
 
     Raises:
         NotFiniteError: the loss is NaN or infinite.
     """
     layers = generator.config.num_latents
-    until = min(options.projection_until or target.shape[-1], target.shape[-1])
-    target, valid = _reduce(target, until), _reduce(valid, until)
+    until = min(
+        options.projection_until or generator.config.resolution, generator.config.resolution
+    )
+    small = Targets(crops=_reduce(targets.crops, until), valid=_reduce(targets.valid, until))
     start = start.detach().mean(1, keepdim=True) if options.space == "w" else start.detach()
     w = start.expand(-1, 1 if options.space == "w" else layers, -1).clone().requires_grad_()
-    noise = _noise(generator, rng) if options.noise_weight else {}
+    noise = _noise(generator, len(targets), rng) if options.noise_weight else {}
     moved = [w, *noise.values()]
     optimizer = torch.optim.Adam(moved, betas=(0.9, 0.999))
     for k in range(keeper.resume(loop, moved, optimizer, rng), options.projection_steps):
@@ -95,8 +96,9 @@ def project(
         ).image
         if image is None:
             raise NotFiniteError("the generator drew no image")
-        distance, error = compare(_reduce(image, until), target, valid, perceptual)
-        loss = distance + options.projection_l2 * error + options.pull * (w - start).square().mean()
+        distance, error = compare(_reduce(image, until), small, perceptual)
+        away = (w - start).square().mean((1, 2))
+        loss = (distance + options.projection_l2 * error + options.pull * away).sum()
         if noise:
             loss = loss + options.noise_weight * noise_autocorrelation(noise.values())
         check(loss, "projection", k)
@@ -110,8 +112,8 @@ def project(
             phase="project",
             index=k + 1,
             total=options.projection_steps,
-            loss=loss.item(),
-            perceptual=distance.item(),
+            loss=loss.item() / len(targets),
+            perceptual=distance.mean().item(),
         )
     return w.detach().expand(-1, layers, -1).contiguous()
 
@@ -121,29 +123,10 @@ def _reduce(image: Tensor, until: int) -> Tensor:
     return F.adaptive_avg_pool2d(image, min(until, COMPARED_SIDE))
 
 
-def compare(
-    image: Tensor, target: Tensor, valid: Tensor, perceptual: Perceptual
-) -> tuple[Tensor, Tensor]:
-    """Measure the perceptual distance and the mean square error where the target is valid.
-
-    The rendering takes the target's place outside `valid`, so that neither measure sees a border
-    there.
-    """
-    seen = target + valid * (image - target)
-    return perceptual(seen, target).mean(), F.mse_loss(seen, target) / valid.mean()
-
-
-def check(loss: Tensor, phase: str, step: int) -> None:
-    """Raise `NotFiniteError` for a loss that is NaN or infinite."""
-    if not math.isfinite(loss.item()):
-        raise NotFiniteError(
-            f"{phase} failed at step {step + 1}: the loss is not a finite number; "
-            "lower the learning rate"
-        )
-
-
-def _noise(generator: Generator, rng: torch.Generator) -> dict[str, Tensor]:
+def _noise(generator: Generator, count: int, rng: torch.Generator) -> dict[str, Tensor]:
     return {
-        name: torch.randn(stored.shape, generator=rng).to(stored.device).requires_grad_()
+        name: torch.randn(count, *stored.shape[1:], generator=rng)
+        .to(stored.device)
+        .requires_grad_()
         for name, stored in generator.noise_maps().items()
     }

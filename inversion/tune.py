@@ -4,39 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator as Steps
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from inversion.options import InversionOptions
-from inversion.project import check, compare
-from inversion.regularise import Expressions, locality
+from inversion.regularise import Regulariser
 from inversion.resume import Keeper
+from inversion.targets import Targets, check, compare
 from inversion.types import InversionStep
 from weights.perceptual import Perceptual
 from weights.stylegan2 import Generator
 
-# The published weights of both terms of L_R, mean square error and perceptual distance.
-LOCALITY_PER_WEIGHT = 0.1
-
 SMALLEST = 0.1
 """Root mean square that a tensor counts with at least: even one of zeros must be able to move."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """A crop that tuning shall draw.
-
-    Attributes:
-        crop: `[1, 3, R, R]`.
-        valid: `[1, 1, R, R]`, 0 where the crop was invented or hidden.
-        latents: the pivot `[1, L, w_dim]`.
-    """
-
-    crop: Tensor
-    valid: Tensor
-    latents: Tensor
 
 
 def tunable(generator: Generator, options: InversionOptions) -> dict[str, nn.Parameter]:
@@ -57,7 +38,8 @@ def tunable(generator: Generator, options: InversionOptions) -> dict[str, nn.Par
 
 
 def tune(
-    targets: Sequence[Target],
+    targets: Targets,
+    latents: Tensor,
     generator: Generator,
     perceptual: Perceptual,
     options: InversionOptions,
@@ -66,13 +48,16 @@ def tune(
     rng: torch.Generator,
     keeper: Keeper,
     directions: Tensor | None = None,
+    together: int = 1,
 ) -> Steps[InversionStep, None, int]:
     """Tune a generator in place, with its constant noise, until it draws the targets.
 
-    Several targets take turns, a step each.
+    A step draws all targets, so that several cost less than one after the other. What regularises
+    is measured at one target a step, in turn.
 
     Args:
-        targets: at least one.
+        targets: N crops.
+        latents: the pivots `[N, L, w_dim]`.
         generator: tuned in place, frozen again at the end.
         perceptual: distance to descend.
         options: see there.
@@ -80,6 +65,7 @@ def tune(
         rng: draws that regularisation's latents, on the CPU.
         keeper: holds the state, for a run that is killed.
         directions: `[K, L, w_dim]`, steps of the latents whose effect is to stay as it was.
+        together: targets that are drawn at once; fewer take less memory, and a little longer.
 
     Returns:
         Number of steps taken.
@@ -88,39 +74,32 @@ def tune(
         NotFiniteError: the loss is NaN or infinite.
     """
     parameters = list(tunable(generator, options).values())
-    optimizer = _optimizer(parameters, options, targets[0].crop.device)
+    optimizer = _optimizer(parameters, options, latents.device)
     rates = [group["lr"] for group in optimizer.param_groups]
-    total = options.tuning_steps * len(targets)
+    regular = Regulariser(base, perceptual, options, directions, rng)
+    total = options.tuning_steps
     taken = keeper.resume("tune", parameters, optimizer, rng)
-    expressions = None
-    if directions is not None and options.expression_weight:
-        expressions = Expressions(base, directions)
-    near = 0
     for k in range(taken, total):
-        target = targets[k % len(targets)]
         share = min(1.0, (1 - k / total) / options.tuning_decay) if options.tuning_decay else 1.0
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * share
-        image = generator(target.latents)
-        distance, error = compare(image, target.crop, target.valid, perceptual)
-        loss = options.tuning_l2 * error + options.tuning_perceptual * distance
-        check(loss, "tuning", k)
-        near = near + 1 if distance.item() <= options.threshold else 0
-        if near == len(targets):
-            break
-        if near:
-            continue
-        if options.locality_weight:
-            weight = options.locality_weight * LOCALITY_PER_WEIGHT
-            loss = loss + weight * locality(
-                generator, base, target.latents, perceptual,
-                distance=options.locality_distance, rng=rng,
-            )  # fmt: skip
-        if expressions is not None and k % (2 * len(targets)) >= len(targets):
-            lost = expressions.lost(generator, target.latents, image, rng)
-            loss = loss + 2 * options.expression_weight * options.tuning_l2 * lost
         optimizer.zero_grad()
-        loss.backward()
+        turn = k // 2 % len(targets)
+        losses, distances = 0.0, list[float]()
+        for part, some in targets.parts(together):
+            images = generator(latents[part])
+            distance, error = compare(images, some, perceptual)
+            loss = options.tuning_l2 * error + options.tuning_perceptual * distance
+            loss = loss.sum() / len(targets)
+            check(loss, "tuning", k)
+            if part.start <= turn < part.stop:
+                image = images[turn - part.start][None]
+                loss = loss + regular.loss(generator, latents[turn][None], image, k, turn)
+            loss.backward()
+            losses += loss.item()
+            distances += distance.tolist()
+        if max(distances) <= options.threshold:
+            break
         optimizer.step()
         taken = k + 1
         keeper.keep("tune", taken, parameters, optimizer, rng)
@@ -128,8 +107,8 @@ def tune(
             phase="tune",
             index=taken,
             total=total,
-            loss=loss.item(),
-            perceptual=distance.item(),
+            loss=losses,
+            perceptual=sum(distances) / len(distances),
         )
     optimizer.zero_grad()
     generator.requires_grad_(False)

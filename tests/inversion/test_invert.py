@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from inversion import memory
 from inversion.errors import InversionError, NotFiniteError
 from inversion.invert import (
     QUALITIES,
@@ -54,6 +55,15 @@ def guess(generator: Generator) -> Encoder:
             resolution=config.resolution, num_latents=config.num_latents, w_dim=config.w_dim
         )
     ).requires_grad_(False)
+
+
+def tell_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    """Let the system have so many bytes to spare."""
+
+    def told(_: torch.device) -> int:
+        return free
+
+    monkeypatch.setattr(memory, "free_bytes", told)
 
 
 def test_projection_comes_close_and_tuning_closer(tiny_generator: Generator) -> None:
@@ -325,8 +335,41 @@ def test_crops_that_share_a_generator_are_each_drawn(tiny_generator: Generator) 
         assert report.perceptual < report.pivot_perceptual < report.start_perceptual
         measured = (inversion.render().clamp(-1, 1) - crop).square().mean().item()
         assert measured == pytest.approx(report.perceptual, rel=1e-4)
-    assert next(s.total for s in steps if s.phase == "tune") == 40
+    assert next(s.total for s in steps if s.phase == "tune") == 20
     assert finish_inversions(iter(steps)) == both
+
+
+def test_crops_at_once_or_in_turn_are_tuned_alike(
+    tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How much memory is free decides how, not what."""
+    crops = [own_picture(tiny_generator, seed) for seed in (3, 4, 5)]
+    options = replace(SHORT, projection_steps=3, tuning_steps=4, noise_weight=0.0, latent_noise=0.0)
+
+    def draw(free: int) -> list[Tensor]:
+        tell_free(monkeypatch, free)
+        steps = invert_together(crops, [None] * 3, tiny_generator, MeanSquare(), options)
+        return [inversion.render() for inversion in finish_inversions(steps)]
+
+    for at_once, in_turn in zip(draw(10**12), draw(0), strict=True):
+        assert torch.allclose(at_once, in_turn, atol=1e-4)
+
+
+def test_layers_computed_again_give_the_same_parameters(
+    tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crop = own_picture(tiny_generator)
+    options = replace(SHORT, projection_steps=2, tuning_steps=2)
+
+    def parameters(free: int) -> dict[str, Tensor]:
+        tell_free(monkeypatch, free)
+        steps = invert(crop, None, tiny_generator, MeanSquare(), options)
+        generator = finish_inversion(steps).generator
+        assert not generator.recomputing
+        return dict(generator.named_parameters())
+
+    kept, again = parameters(10**12), parameters(0)
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
 
 
 def test_tuning_leaves_styles_and_noise_alone_where_it_is_told_to(

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inversion.project import compare, latent_statistics, ramp
+from inversion.project import latent_statistics, ramp
+from inversion.targets import Targets, compare
 from weights.perceptual import BuiltinPerceptual
 from weights.stylegan2 import Generator
 
@@ -44,8 +45,9 @@ def test_comparison_ignores_what_is_not_valid() -> None:
     valid = torch.zeros(1, 1, 64, 64)
     valid[..., :32] = 1
     other = torch.where(valid > 0, image, torch.rand(image.shape))
-    first = compare(image, target, valid, perceptual)
-    second = compare(other, target, valid, perceptual)
+    targets = Targets(crops=target, valid=valid)
+    first = compare(image, targets, perceptual)
+    second = compare(other, targets, perceptual)
     assert torch.equal(torch.stack(first), torch.stack(second))
     wanted = (image - target)[..., :32].square().mean()
     assert first[1].item() == pytest.approx(wanted.item(), rel=1e-5)
