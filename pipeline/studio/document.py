@@ -5,7 +5,7 @@ moment, and a run from there is a branch.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from pipeline.align import Window
@@ -40,6 +40,7 @@ class EditNote:
         distance: Mean distance that remains, photo pixels.
         rect: The photo's rectangle that changed, or None.
         request: What was asked for on top of the parent, as `pipeline.requestfile` reads it.
+        landmarks: [68, 2] of the face as it left them, photo pixels; none where there is no face.
         message: A remark for people.
     """
 
@@ -53,6 +54,7 @@ class EditNote:
     distance: float
     rect: Window | None
     request: Json
+    landmarks: list[list[float]] = field(default_factory=list[list[float]])
     message: str = ""
 
 

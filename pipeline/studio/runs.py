@@ -15,7 +15,9 @@ from pipeline.align import Alignment, Window
 from pipeline.composite import Patch
 from pipeline.preview import bounds
 from pipeline.request import EditRequest
-from pipeline.session import Json, write_atomically
+from pipeline.sequence import move_face
+from pipeline.session import Json, open_session, write_atomically
+from pipeline.stored import recall_edit
 from pipeline.studio.document import EditNote
 from pipeline.studio.draft import Draft, read_draft
 from pipeline.studio.jobs import Control
@@ -24,6 +26,7 @@ from pipeline.studio.painter import Painter, match_points
 from pipeline.studio.pictures import bytes_of, thumbnail, to_jpeg, write_bytes
 from pipeline.studio.records import Slot, keep_record, read_record
 from pipeline.studio.settings import StudioSettings, read_settings
+from pipeline.studio.views import round_points
 from pipeline.studio.workshop import Plan, Ran, Workshop
 from weights.errors import PhotodragError
 from weights.files import write_safetensors
@@ -181,6 +184,7 @@ def _finish(asked: Asked, ran: Ran) -> Finished:
         distance=ran.result.mean_distance * alignment.scale,
         rect=rect,
         request={} if asked.continued else asked.request().to_json(),
+        landmarks=_landmarks(slot, ran),
         message={"stalled": GIVEN_UP, "step cap": CAPPED}.get(ran.result.stopped, ""),
     )
     draft = moved_draft(asked.draft, ran.spec, ran.result.points, alignment, asked.continued)
@@ -204,12 +208,18 @@ def moved_draft(
     moved = tuple(
         point
         if k is None or point.lock
-        else replace(point, at=(round(float(ends[k][0]), 3), round(float(ends[k][1]), 3)))
+        else replace(point, at=(round(float(ends[k][0]), 2), round(float(ends[k][1]), 2)))
         for point, k in zip(draft.points, found, strict=True)
     )
     if continued:
         return replace(draft, points=moved)
     return replace(draft, points=moved, presets={}, expression=None)
+
+
+def _landmarks(slot: Slot, ran: Ran) -> list[list[float]]:
+    """Where the edit left the face's landmarks, as a further edit takes them."""
+    face = move_face(ran.subject.selection, recall_edit(open_session(slot.session), ran.number))
+    return [] if face is None else round_points(face.landmarks)
 
 
 def _keep_steps(slot: Slot, ran: Ran) -> None:

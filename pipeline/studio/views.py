@@ -148,6 +148,7 @@ def _describe_edit(note: EditNote) -> Json:
         "distance": note.distance,
         "goes_on": note.stopped in ("stopped", "stalled", "step cap"),
         "rect": note.rect,
+        "landmarks": note.landmarks or None,
         "message": note.message,
     }
 

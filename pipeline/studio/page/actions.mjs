@@ -91,8 +91,9 @@ export class Actions {
   // --- the draft --------------------------------------------------------------------------------
 
   /** Send a draft as one step of undo; resolves when the server has it. */
-  async commit(draft) {
+  async commit(wanted) {
     const { state } = this.#store;
+    const draft = drafts.rounded(wanted);
     if (drafts.sameDraft(draft, state.pending?.draft ?? state.desk.draft)) {
       this.#store.change(app.gestured, null);
       return;

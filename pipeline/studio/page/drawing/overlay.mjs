@@ -16,6 +16,7 @@ const TARGET = "#5b8cff";
 const LOCKED = "#f4c542";
 const RIM = "rgb(0 0 0 / .55)";
 const LIGHT = "#fff";
+const SMALL_BOX = 56;
 const FONT = "600 12px system-ui, sans-serif";
 
 /** Draw everything; the context is in CSS pixels of the canvas. */
@@ -58,30 +59,35 @@ function drawBox(context, state, face, strong) {
   if (face.problem) context.setLineDash([4, 5]);
   stroke(context, LIGHT, strong ? 2 : 1.2);
   context.setLineDash([]);
-  drawBadge(context, [x0, y0], String(face.face));
+  drawBadge(context, badgeOf(state, face), String(face.face));
   context.restore();
 }
 
-/** Where the number of a face is, as [x, y, width, height] on the canvas. */
+/**
+ * Where the number of a face is, as [x, y, width, height] on the canvas: at the corner of its box,
+ * above a small one, which it would cover.
+ */
 export function badgeOf(state, face) {
-  const [x, y] = toCanvas(state.view, face.box.slice(0, 2));
-  return [x - 6, y - 9, 12 + 8 * String(face.face).length, 19];
+  const [x0, y0] = toCanvas(state.view, face.box.slice(0, 2));
+  const [x1] = toCanvas(state.view, face.box.slice(2));
+  const width = 12 + 8 * String(face.face).length;
+  if (x1 - x0 < SMALL_BOX) return [(x0 + x1 - width) / 2, y0 - 21, width, 19];
+  return [x0 - 6, y0 - 9, width, 19];
 }
 
-function drawBadge(context, [x, y], text) {
+function drawBadge(context, [x, y, width, height], text) {
   context.font = FONT;
-  const width = 12 + 8 * text.length;
   context.fillStyle = LIGHT;
   context.shadowColor = "rgb(0 0 0 / .4)";
   context.shadowBlur = 4;
   context.beginPath();
-  context.roundRect(x - 6, y - 9, width, 19, 9.5);
+  context.roundRect(x, y, width, height, height / 2);
   context.fill();
   context.shadowBlur = 0;
   context.fillStyle = "#1b1c1f";
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillText(text, x - 6 + width / 2, y + 1);
+  context.fillText(text, x + width / 2, y + height / 2 + 0.5);
 }
 
 function drawSquare(context, state, face) {
@@ -101,7 +107,7 @@ function drawSquare(context, state, face) {
 function drawArea(context, state, area) {
   const face = app.chosenFace(state);
   const painting = state.tool === "paint" || state.tool === "erase";
-  if (!face || !(state.show.area || painting) || app.working(state) === "run") return;
+  if (!face || !(painting || areaShown(state))) return;
   const tint = area.tint(state);
   if (!tint) return;
   const [x0, y0] = toCanvas(state.view, face.window.slice(0, 2));
@@ -111,6 +117,11 @@ function drawArea(context, state, area) {
   context.imageSmoothingEnabled = true;
   context.drawImage(tint, x0, y0, x1 - x0, y1 - y0);
   context.restore();
+}
+
+// Over what a run has just made, and beside the photo as it was, a tint would be in the way.
+function areaShown(state) {
+  return state.show.area && state.compare === null && app.working(state) !== "run" && app.nextRun(state) !== "continue";
 }
 
 function drawLandmarks(context, state) {

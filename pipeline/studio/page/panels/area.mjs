@@ -33,10 +33,7 @@ export function createArea(store, area) {
 function updateRegions(state, area) {
   const face = app.chosenFace(state);
   const { region, mask } = app.draftOf(state);
-  const everything = { name: "all", title: "Everything" };
-  const regions = state.hello.regions.some(({ name }) => name === "all")
-    ? state.hello.regions
-    : [...state.hello.regions, everything];
+  const regions = [...state.hello.regions, { name: "all", title: "All" }];
   rebuild(byId("regions"), regions, () => regions.map(({ name, title }) =>
     element("button", { class: "chip", "data-region": name, onclick: () => area.addRegion(name) }, title)));
   const unusable = !face || Boolean(face.problem) || app.working(state) === "run";

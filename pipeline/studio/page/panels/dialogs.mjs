@@ -24,13 +24,18 @@ export function createDialogs(store, actions) {
     if (!desk?.photo) return;
     say(byId("export-photo-text"), `${desk.photo.width} × ${desk.photo.height}, ${desk.photo.kind ?? "as it came"}, with its metadata`);
     byId("command-block").hidden = !desk.command;
-    say(byId("command"), desk.command ?? "");
+    rebuild(byId("command"), desk.command, () => commandWords(desk.command ?? ""));
     const saving = app.working(state) === "export";
     for (const button of document.querySelectorAll("[data-export]")) {
       button.disabled = saving || (button.dataset.export === "frames" && desk.shown === 0);
     }
     say(byId("export-state"), saving ? "Saving …" : exported ? `${exported.name} was saved to your downloads.` : "");
   };
+}
+
+/** The command's words, each of which stays on one line where it fits. */
+function commandWords(command) {
+  return command.split(" ").flatMap((word) => [element("span", {}, word), " "]);
 }
 
 /** Open the dialog for saving. */

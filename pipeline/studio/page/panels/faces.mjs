@@ -4,7 +4,7 @@
 
 import { byId, element, mark, rebuild, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
-import { duration } from "../state/wording.mjs";
+import { readiness } from "../state/remarks.mjs";
 
 export function createFaces(actions) {
   byId("prepare").addEventListener("click", () => actions.prepare());
@@ -53,7 +53,7 @@ function walk(event) {
 function updateState(state) {
   const line = byId("face-state");
   const face = app.chosenFace(state);
-  const [text, kind] = readiness(state, face);
+  const { text, kind } = readiness(state);
   say(line, text);
   line.className = `state-line ${kind}`;
   const { desk } = state;
@@ -64,16 +64,4 @@ function updateState(state) {
     const again = desk.inversion ? "Prepare again with these settings" : "Prepare the face";
     say(byId("prepare"), again);
   }
-}
-
-function readiness(state, face) {
-  const { desk } = state;
-  if (!face) return desk.photo.faces?.length > 1 ? ["Choose the face to edit.", ""] : ["", ""];
-  if (face.problem) return [face.problem, "warn"];
-  const { inversion } = desk;
-  if (app.working(state) === "invert") return ["Being prepared; you can set points meanwhile.", ""];
-  if (!inversion) return ["Not prepared yet.", ""];
-  if (inversion.poor) return [inversion.message, "warn"];
-  const took = inversion.seconds ? ` in ${duration(inversion.seconds)}` : "";
-  return [`Ready, prepared${took} (${inversion.psnr.toFixed(1)} dB).`, ""];
 }

@@ -3,9 +3,10 @@
  */
 
 import { byId, element, rebuild } from "../dom.mjs";
-import { duration } from "../state/wording.mjs";
 
 export function createOptions(actions) {
+  const panel = byId("options");
+  panel.addEventListener("toggle", () => panel.open && panel.scrollIntoView({ block: "nearest" }));
   return (state) => {
     if (!state.hello || !state.desk?.photo) return;
     const { settings } = state.desk;
@@ -62,8 +63,7 @@ function number({ kind, value, least = null, most = null, placeholder = null }, 
 }
 
 function qualityField(hello, settings, actions) {
-  const entries = hello.qualities.map(({ name, title, seconds }) =>
-    [name, seconds ? `${title}, ${duration(seconds)}` : title]);
+  const entries = hello.qualities.map(({ name, title }) => [name, title]);
   return labelled("Quality", choice(entries, settings.quality, (quality) => actions.settings({ quality })), {
     help: "How long the face is prepared; better is truer and slower",
   });
@@ -81,10 +81,6 @@ function engineOption(field, value, take) {
     const chosen = value ?? field.default;
     const all = field.optional || field.default === null ? [["", "automatic"], ...entries] : entries;
     return labelled(field.title, choice(all, chosen ?? "", (one) => take(one === "" ? undefined : one)), field);
-  }
-  if (field.kind === "flag") {
-    const chosen = String(value ?? field.default);
-    return labelled(field.title, choice([["true", "on"], ["false", "off"]], chosen, (one) => take(one === "true")), field);
   }
   if (field.kind === "integers") return labelled(field.title, integers(field, value, take), field);
   return labelled(field.title, number({ kind: field.kind, value, placeholder: automatic }, take), field);

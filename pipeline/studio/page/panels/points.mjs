@@ -36,6 +36,7 @@ function updateList(state, store, actions) {
     mark(item.firstChild, "aria-pressed", points[k].id === state.selected);
     say(item.querySelector(".title"), nameOf(points[k], k, state));
     say(item.querySelector(".way"), way(points[k]));
+    for (const button of item.querySelectorAll(".small")) button.disabled = busy;
   });
   byId("points-hint").hidden = points.length > 0 || !face;
   byId("points-mirror").disabled = byId("points-clear").disabled = points.length === 0 || busy;

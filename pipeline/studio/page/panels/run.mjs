@@ -4,7 +4,8 @@
 
 import { byId, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
-import { distance, duration, stageTitle, stopTitle, timeLeft } from "../state/wording.mjs";
+import { machineRemark } from "../state/remarks.mjs";
+import { distance, stageTitle, stopTitle, timeLeft } from "../state/wording.mjs";
 
 export function createRun(store, actions) {
   byId("run").addEventListener("click", () =>
@@ -19,20 +20,13 @@ export function createRun(store, actions) {
   };
 }
 
-/** The job with its newest progress. */
-function jobOf(state) {
-  const job = state.desk?.job ?? null;
-  const { progress } = state;
-  return job && progress?.job === job.job ? { ...job, ...progress } : job;
-}
-
 function fill(bar, job) {
   if (job.total) bar.value = Math.min(job.done / job.total, 1);
   else bar.removeAttribute("value");
 }
 
 function updateJob(state) {
-  const job = jobOf(state);
+  const job = app.jobOf(state);
   const shown = state.upload || (job && job.kind !== "run");
   byId("job").hidden = !shown;
   if (!shown) return;
@@ -43,15 +37,14 @@ function updateJob(state) {
     byId("job-bar").removeAttribute("value");
     return;
   }
-  const stage = job.stages > 1 ? `${job.stage_index} of ${job.stages}: ` : "";
-  say(byId("job-title"), stage + stageTitle(job.stage || job.kind));
+  say(byId("job-title"), stageTitle(job.stage || job.kind));
   say(byId("job-left"), timeLeft(job.left));
   fill(byId("job-bar"), job);
 }
 
 function updateRun(state) {
   const running = app.working(state) === "run";
-  const job = jobOf(state);
+  const job = app.jobOf(state);
   const next = app.nextRun(state);
   const button = byId("run");
   button.classList.toggle("stop", running);
@@ -98,11 +91,7 @@ function restingText(state) {
 }
 
 function updateMachine(state) {
-  const { hello, desk } = state;
-  const quality = hello.qualities.find(({ name }) => name === desk.settings.quality);
-  const takes = quality?.seconds && hello.slow ? `Preparing a face takes about ${duration(quality.seconds)}.` : "";
-  const text = [...hello.problems, takes].filter((part) => part !== "").join(" ");
-  // Said until the first edit shows how long things take here.
-  byId("machine").hidden = text === "" || desk.edits.length > 0;
+  const text = machineRemark(state);
+  byId("machine").hidden = text === "";
   say(byId("machine"), text);
 }

@@ -4,6 +4,7 @@
 
 import { byId, element, icon, rebuild, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
+import { photoRemark } from "../state/remarks.mjs";
 
 export function createStagePanels(store, actions) {
   const range = byId("compare-range");
@@ -12,7 +13,7 @@ export function createStagePanels(store, actions) {
     const screen = !state.desk ? "loading" : state.desk.photo ? "edit" : "start";
     if (document.body.dataset.screen !== screen) document.body.dataset.screen = screen;
     updateWelcome(state, actions);
-    updateCard(state, actions);
+    updateCard(state);
     updateBanner(state);
     const comparing = state.compare !== null && Boolean(state.desk?.photo);
     byId("compare-tags").hidden = !comparing || state.before;
@@ -35,35 +36,17 @@ function updateWelcome(state, actions) {
       onclick: () => confirm(`Forget ${name} and everything that was done to it? The photo itself stays where it is.`) && actions.forgetPhoto(photo) }, icon("clear")))));
 }
 
-/** A remark over the photo, where there is something to decide or to know: [icon, title, text, actions]. */
-function remark(state, actions) {
-  const photo = state.desk?.photo;
-  if (!photo || !photo.faces) return null;
-  const other = { label: "Open another photo", command: "open" };
-  if (photo.faces.length === 0) {
-    return ["warn", "No face found", "Faces from the front work best, at least 64 pixels wide with their surroundings; profiles, lying and covered faces are often missed. Crop the photo closer, or turn it upright.", [other]];
-  }
-  if (photo.faces.every(({ problem }) => problem)) {
-    return ["warn", "No face here can be edited", photo.faces[0].problem, [other]];
-  }
-  if (state.desk.face === null && photo.faces.length > 1) {
-    return ["face", "Which face?", "Click one of the boxes.", []];
-  }
-  const face = app.chosenFace(state);
-  if (face?.problem) return ["warn", "This face cannot be edited", face.problem, []];
-  return null;
-}
-
-function updateCard(state, actions) {
+function updateCard(state) {
   const card = byId("card");
-  const [sign, title, text, buttons] = remark(state, actions) ?? [null, "", "", []];
-  card.hidden = sign === null;
-  if (sign === null) return;
+  const remark = photoRemark(state);
+  card.hidden = remark === null;
+  if (remark === null) return;
+  const { sign, title, text, actions } = remark;
   card.classList.toggle("warn", sign === "warn");
   byId("card-icon").setAttribute("href", `#i-${sign}`);
   say(byId("card-title"), title);
   say(byId("card-text"), text);
-  rebuild(byId("card-actions"), [title, buttons], () => buttons.map(({ label, command }) =>
+  rebuild(byId("card-actions"), [title, actions], () => actions.map(({ label, command }) =>
     element("button", { class: "soft", "data-do": command }, label)));
 }
 
@@ -99,4 +82,3 @@ function message({ number, kind, title, text }, store) {
     element("div", {}, element("strong", {}, title), text ? element("p", {}, text) : null),
     element("button", { class: "plain small", "aria-label": "Dismiss", onclick: () => store.change(app.dismiss, number) }, icon("clear")));
 }
-

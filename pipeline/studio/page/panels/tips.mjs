@@ -21,6 +21,7 @@ export function createTips() {
   document.addEventListener("pointerover", (event) => event.pointerType !== "touch" && offer(event));
   document.addEventListener("focusin", (event) => event.target.matches(":focus-visible") && offer(event));
   for (const end of ["pointerdown", "keydown", "focusout"]) document.addEventListener(end, hide);
+  addEventListener("resize", hide);
   document.body.append(tip);
   for (const button of document.querySelectorAll("button[data-tip]")) {
     if (!button.textContent.trim()) button.setAttribute("aria-label", button.dataset.tip);

@@ -271,6 +271,12 @@ export function working({ desk }) {
   return desk?.job?.kind ?? null;
 }
 
+/** The job at hand with its newest progress, or null. */
+export function jobOf({ desk, progress }) {
+  const job = desk?.job ?? null;
+  return job && progress?.job === job.job ? { ...job, ...progress } : job;
+}
+
 /** Whether the main button runs the draft, goes on with the edit, or has nothing to do. */
 export function nextRun(state) {
   const { desk } = state;

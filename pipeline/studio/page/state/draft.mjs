@@ -110,6 +110,12 @@ export function setMask(draft, mask) {
   return { ...draft, mask, region: null };
 }
 
+/** The draft with its places to a hundredth of a pixel, as recipes and commands show them. */
+export function rounded(draft) {
+  const round = (place) => place.map((value) => Math.round(value * 100) / 100);
+  return { ...draft, points: draft.points.map((point) => ({ ...point, at: round(point.at), to: round(point.to) })) };
+}
+
 /** Whether two drafts ask for the same. */
 export function sameDraft(one, other) {
   return canonical(one) === canonical(other);

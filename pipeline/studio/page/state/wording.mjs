@@ -3,18 +3,24 @@
  */
 
 const STAGES = {
+  read: "Reading the photo",
   faces: "Looking for faces",
-  align: "Cutting out the face",
+  invert: "Preparing the face",
+  encode: "A first guess of the face",
   project: "Finding the face in the generator",
-  projection: "Finding the face in the generator",
   tune: "Tuning the generator to this face",
-  tuning: "Tuning the generator to this face",
-  invert: "Learning the face",
   drag: "Moving the points",
   run: "Moving the points",
   compose: "Composing the photo",
+  frames: "Drawing the frames",
   export: "Saving",
+  save: "Saving",
+  expression: "Reading the expression",
+  forget: "Forgetting the photo",
 };
+
+// What preparing a face goes through, in this order.
+const PREPARING = ["encode", "project", "tune"];
 
 const STOPS = {
   reached: "Arrived",
@@ -42,9 +48,11 @@ const TITLES = {
   offline: "The studio does not answer",
 };
 
-/** A stage's name. */
+/** A stage's name; the stages of preparing a face are numbered. */
 export function stageTitle(stage) {
-  return STAGES[stage] ?? (stage ? stage[0].toUpperCase() + stage.slice(1) : "Working");
+  const number = PREPARING.indexOf(stage) + 1;
+  const title = STAGES[stage] ?? (stage ? stage[0].toUpperCase() + stage.slice(1) : "Working");
+  return number ? `${number} of ${PREPARING.length} · ${title}` : title;
 }
 
 /** Why a run ended. */

@@ -71,3 +71,10 @@ test("a mirror image is added once; again it only follows", () => {
 test("a point on the mirror's axis has no image but itself", () => {
   assert.equal(drafts.addMirrored(one, one.points[0], { at: [11, 20], to: [7, 23], lock: false }, 3), one);
 });
+
+test("places are kept to a hundredth of a pixel", () => {
+  const one = drafts.addPoint(drafts.EMPTY, [436.21001, 318.78999], [414.9579, 296.1211]);
+  const [point] = drafts.rounded(one).points;
+  assert.deepEqual([point.at, point.to], [[436.21, 318.79], [414.96, 296.12]]);
+  assert.equal(point.id, one.points[0].id);
+});

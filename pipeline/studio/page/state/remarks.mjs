@@ -1,0 +1,68 @@
+/**
+ * What the person is told without having asked: about faces, preparation, and a slow machine.
+ */
+
+import * as app from "./app.mjs";
+import { duration } from "./wording.mjs";
+
+const SLOW_LEFT = 20;
+const SLOW_STEP = 0.5;
+
+const OTHER_PHOTO = { label: "Open another photo", command: "open" };
+
+/** Over the photo, where there is something to decide or to know: {sign, title, text, actions}. */
+export function photoRemark(state) {
+  const photo = state.desk?.photo;
+  if (!photo || !photo.faces) return null;
+  if (photo.faces.length === 0) {
+    const text = "Faces from the front work best, at least 64 pixels wide with their surroundings; profiles, lying and covered faces are often missed. Crop the photo closer, or turn it upright.";
+    return { sign: "warn", title: "No face found", text, actions: [OTHER_PHOTO] };
+  }
+  if (photo.faces.every(({ problem }) => problem)) {
+    const text = sentence(photo.faces[0].problem);
+    return { sign: "warn", title: "No face here can be edited", text, actions: [OTHER_PHOTO] };
+  }
+  if (state.desk.face === null && photo.faces.length > 1) {
+    return { sign: "face", title: "Which face?", text: "Click one of the boxes.", actions: [] };
+  }
+  const problem = app.chosenFace(state)?.problem;
+  if (!problem) return null;
+  return { sign: "warn", title: "This face cannot be edited", text: sentence(problem), actions: [] };
+}
+
+/** How ready the chosen face is: {text, kind}, kind "warn" or "". */
+export function readiness(state) {
+  const { desk } = state;
+  const face = app.chosenFace(state);
+  if (!face) return { text: desk.photo.faces?.length > 1 ? "Choose the face to edit." : "", kind: "" };
+  if (face.problem) return { text: sentence(face.problem), kind: "warn" };
+  if (app.working(state) === "invert") {
+    return { text: "Being prepared; you can set points meanwhile.", kind: "" };
+  }
+  const { inversion } = desk;
+  if (!inversion) return { text: "Not prepared yet.", kind: "" };
+  if (inversion.poor) return { text: sentence(inversion.message), kind: "warn" };
+  const took = inversion.seconds ? `, prepared in ${duration(inversion.seconds)}` : "";
+  return { text: `Ready${took}.`, kind: "" };
+}
+
+/** How slow this machine is at what it does, and what helps; "" where there is nothing to say. */
+export function machineRemark(state) {
+  const job = app.jobOf(state);
+  if (job?.kind === "invert" && job.left > SLOW_LEFT) {
+    return state.desk.settings.quality === "fast"
+      ? "Preparing takes long on this machine; it is done once, and points can be set meanwhile."
+      : "Preparing takes long on this machine: wait, or cancel it and choose Fast under “Quality and engine”.";
+  }
+  if (job?.kind === "run" && job.left > SLOW_STEP * (job.total - job.done)) {
+    return "Steps take long on this machine. Stop whenever it is enough: what was reached is kept.";
+  }
+  // What to expect is said until the first edit has shown it.
+  return job || state.desk.edits.length > 0 ? "" : state.hello.problems.join(" ");
+}
+
+/** A line of the server as a sentence. */
+function sentence(line) {
+  const whole = line[0].toUpperCase() + line.slice(1);
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { machineRemark, photoRemark, readiness } from "../../../../pipeline/studio/page/state/remarks.mjs";
+
+const FACE = { face: 1, problem: null };
+const SMALL = { face: 2, problem: "face 2 is too small: take a larger photo" };
+const INVERSION = { quality: "fast", seed: 0, seconds: 12, poor: false, message: "" };
+
+function state({ faces = [FACE], hello = { problems: ["No graphics card is used."] }, progress = null, ...more } = {}) {
+  const desk = {
+    photo: { faces }, face: 1, inversion: null, settings: { quality: "balanced", seed: 0 }, edits: [], job: null, ...more,
+  };
+  return { desk, hello, progress };
+}
+
+test("over the photo stands what is in the way of an edit", () => {
+  assert.equal(photoRemark(state()), null);
+  assert.equal(photoRemark(state({ faces: null })), null);
+  assert.match(photoRemark(state({ faces: [], face: null })).title, /No face found/);
+  assert.equal(photoRemark(state({ faces: [FACE, FACE], face: null })).title, "Which face?");
+  const small = photoRemark(state({ faces: [FACE, SMALL], face: 2 }));
+  assert.equal(small.text, "Face 2 is too small: take a larger photo.");
+  assert.deepEqual(photoRemark(state({ faces: [SMALL], face: null })).actions.map(({ command }) => command), ["open"]);
+});
+
+test("a face is being prepared, ready, poor, or not prepared", () => {
+  assert.equal(readiness(state()).text, "Not prepared yet.");
+  assert.equal(readiness(state({ inversion: INVERSION })).text, "Ready, prepared in 12 s.");
+  assert.match(readiness(state({ job: { kind: "invert" } })).text, /points meanwhile/);
+  const poor = readiness(state({ inversion: { ...INVERSION, poor: true, message: "the inversion is poor: hide the hand" } }));
+  assert.deepEqual(poor, { text: "The inversion is poor: hide the hand.", kind: "warn" });
+  assert.equal(readiness(state({ faces: [FACE, FACE], face: null })).text, "Choose the face to edit.");
+});
+
+test("a slow machine is told of with what helps", () => {
+  const job = { job: 3, kind: "invert", left: null, done: 0, total: 0 };
+  const inverting = (left, quality = "best") =>
+    machineRemark(state({ job, settings: { quality }, progress: { job: 3, left, done: 5, total: 50 } }));
+  assert.equal(inverting(4), "");
+  assert.match(inverting(90), /choose Fast/);
+  assert.match(inverting(90, "fast"), /done once/);
+  const running = (left) =>
+    machineRemark(state({ job: { ...job, kind: "run" }, progress: { job: 3, left, done: 10, total: 110 } }));
+  assert.equal(running(5), "");
+  assert.match(running(80), /Stop whenever/);
+  assert.equal(machineRemark(state()), "No graphics card is used.");
+  assert.equal(machineRemark(state({ edits: [{}] })), "");
+});
