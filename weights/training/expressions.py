@@ -359,7 +359,7 @@ def random_expressions(landmarks: Tensor, rng: torch.Generator) -> Tensor:
     asked = {name: torch.zeros(n) for name in EXPRESSIONS}
     kind = torch.rand(n, generator=rng)
     closing = torch.where(kind < 0.4, 1.0, uniform(0, 1))
-    lid = torch.where(kind > 0.75, uniform(-0.45, 0), closing) * sometimes(0.65)
+    lid = torch.where(kind > 0.8, uniform(-0.45, 0), closing) * sometimes(0.75)
     wink = torch.rand(n, generator=rng)
     asked["lid-left"] = torch.where(wink < 0.25, 0.0, lid)
     asked["lid-right"] = torch.where(wink > 0.75, 0.0, lid)

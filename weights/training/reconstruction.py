@@ -35,7 +35,12 @@ from weights.store import load_encoder, load_generator
 from weights.stylegan2 import Generator, GeneratorConfig
 from weights.training.checkpoint import load_checkpoint, save_checkpoint
 from weights.training.expressions import EXPRESSIONS, TEETH, express, random_expressions
-from weights.training.losses import attended_l1, jittered_perceptual, pyramid_l1
+from weights.training.losses import (
+    attended_l1,
+    jittered_perceptual,
+    perceptual_at_eyes,
+    pyramid_l1,
+)
 from weights.training.portraits import (
     Portraits,
     flip,
@@ -68,6 +73,7 @@ class ReconstructionOptions:
         expressive: share of the pictures that show a strong expression.
         paired: share of those that are drawn from another expression's latents and a step.
         attention: weight of the L1 at eyes, mouth and whatever a step has to change.
+        eyes: weight of the perceptual distance of the eyes alone.
         averaging: decay per step of the parameters' moving average, which is what is shipped.
         seed: of everything random.
     """
@@ -81,9 +87,10 @@ class ReconstructionOptions:
     latent_noise: float = 0.05
     keep_offsets: float = 0.5
     noise_until: int = 84_000
-    expressive: float = 0.6
+    expressive: float = 0.7
     paired: float = 0.55
     attention: float = 1.0
+    eyes: float = 0.7
     averaging: float = 0.998
     seed: int = 1
 
@@ -278,8 +285,9 @@ def train_step(
     l1, l1_at_parts = pyramid_l1(output, target), attended_l1(output, target, attention)
     with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
         distance = jittered_perceptual(perceptual, output, target, rng)
+        eyes = perceptual_at_eyes(perceptual, output, target)
     size = 5e-4 * base.square().mean() + 0.01 * base.mean(0).square().mean()
-    loss = 2 * l1 + options.attention * l1_at_parts + distance
+    loss = 2 * l1 + options.attention * l1_at_parts + distance + options.eyes * eyes
     loss = loss + size + 0.02 * offsets.square().mean()
     optimizer.zero_grad()
     loss.backward()
@@ -287,6 +295,7 @@ def train_step(
     return {
         "l1": l1.item(),
         "parts": l1_at_parts.item(),
+        "eyes": eyes.item(),
         perceptual.name: distance.item(),
         "w": base.square().mean().item(),
     }
@@ -416,7 +425,7 @@ def _optimizer(networks: Networks, options: ReconstructionOptions) -> torch.opti
         [
             {"params": drawing, "initial_lr": options.learning_rate},
             {"params": list(networks.encoder.parameters()), "initial_lr": encoder_rate},
-            {"params": list(networks.steps.parameters()), "initial_lr": options.learning_rate / 2},
+            {"params": list(networks.steps.parameters()), "initial_lr": options.learning_rate},
         ],
         betas=(0.9, 0.99),
         fused=True,
