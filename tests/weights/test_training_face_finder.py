@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+from tests.weights.drawn import drawn_face
 from weights.errors import BrokenWeightsError, WeightsError
-from weights.face_finder import FaceDetector, LandmarkNetwork, load_face_finder
+from weights.face_finder import (
+    BUILTIN_FACE_FINDER,
+    FaceDetector,
+    LandmarkNetwork,
+    load_face_finder,
+)
 from weights.training import face_finder as training
+from weights.training import measure_faces
 from weights.training.augment_faces import (
     Faces,
     faceless_sample,
+    joined,
     landmark_sample,
     mosaic,
     read_faces,
@@ -22,21 +30,6 @@ from weights.training.backgrounds import Backgrounds
 from weights.training.face_finder import TrainingOptions, TrainingStep, landmark_task, train
 
 OPTIONS = TrainingOptions(landmark_steps=3, detector_steps=2, batch=4, checkpoint_every=1)
-
-
-def drawn_face() -> np.ndarray:
-    """68 points of a schematic face in 256 px."""
-    t = np.linspace(0, np.pi, 17)
-    jaw = np.stack((128 - 70 * np.cos(t), 120 + 100 * np.sin(t)), 1)
-    brows = [(x, 95) for x in (70, 80, 90, 100, 110, 146, 156, 166, 176, 186)]
-    nose = [(128, y) for y in (115, 130, 145, 155)] + [(x, 165) for x in (112, 120, 128, 136, 144)]
-    eye = np.array([(-15, 0), (-6, -5), (6, -5), (15, 0), (6, 5), (-6, 5)])
-    turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    lips = np.stack((128 - 28 * np.cos(turn), 190 - 10 * np.sin(turn)), 1)
-    inner = lips[[0, 2, 3, 4, 6, 8, 9, 10]] * 0.6 + np.array([128, 190]) * 0.4
-    return np.concatenate(
-        (jaw, brows, nose, np.add(eye, (90, 115)), np.add(eye, (166, 115)), lips, inner)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +53,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         index.append(entry)
     (made / "index.json").write_text(json.dumps(index))
+    return made
+
+
+@pytest.fixture(scope="module")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four drawn heads of 64 px in each split."""
+    made = tmp_path_factory.mktemp("heads")
+    rng = np.random.default_rng(1)
+    for split in ("train", "val"):
+        np.savez(
+            made / f"{split}-0.npz",
+            images=rng.integers(0, 256, (4, 64, 64, 3), np.uint8),
+            landmarks=drawn_face() / 4 + rng.normal(0, 0.5, (4, 68, 2)),
+            yaw=np.array([0.0, -30.0, 30.0, 50.0]),
+        )
     return made
 
 
@@ -150,6 +158,38 @@ def test_command_trains_measures_and_exports(
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_command_goes_on_from_a_file_with_heads(
+    folder: Path, heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "finder.safetensors"
+    flags = ["--data", str(folder), "--out", str(out), "--threads", "1", "--batch", "4"]
+    flags += ["--landmark-steps", "1", "--detector-steps", "1", "--mosaics", "2"]
+    flags += ["--heads", str(heads), "--start", str(BUILTIN_FACE_FINDER), "--learning-rate", "1e-9"]
+    assert training.main(flags) == 0
+    capsys.readouterr()
+    ours, theirs = load_face_finder(out).landmarks, load_face_finder().landmarks
+    torch.testing.assert_close(ours.heat.weight, theirs.heat.weight, rtol=0, atol=1e-3)
+    flags = ["--data", str(folder), "--heads", str(heads), "--finder", str(out), "--mosaics", "2"]
+    assert measure_faces.main(flags) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["heads_landmark_error_yaw_25_35"] > 0
+    assert -1 <= figures["heads_mouth_correlation"] <= 1
+    assert figures["expressive_landmark_error"] > 0
+
+
+def test_openings_are_shares_of_the_outer_eye_distance() -> None:
+    face = torch.from_numpy(drawn_face())
+    face[[40, 41]] += torch.tensor([0.0, 15.0])
+    face[65:68] += torch.tensor([0.0, 30.0])
+    before, after = (
+        measure_faces.openings(f[None]) for f in (torch.from_numpy(drawn_face()), face)
+    )
+    apart = 181.0 - 75.0
+    assert after["right_eye"].item() - before["right_eye"].item() == pytest.approx(15 / apart)
+    assert after["left_eye"].item() == pytest.approx(10 / apart)
+    assert after["mouth"].item() - before["mouth"].item() == pytest.approx(30 / apart)
+
+
 @pytest.mark.parametrize(
     ("index", "said"),
     [
@@ -178,7 +218,21 @@ def test_missing_picture_is_refused(folder: Path, tmp_path: Path) -> None:
         read_faces(tmp_path, "train")
 
 
+def test_parts_are_drawn_as_often_as_their_shares_say(faces: Faces) -> None:
+    dark = Faces(
+        pictures=np.zeros((2, 160, 160, 3), np.uint8),
+        landmarks=faces.landmarks[:2],
+        gray=faces.gray[:2],
+    )
+    both = joined((faces, 0.7), (dark, 0.2))
+    assert len(both) == 7
+    assert both.chances is not None
+    np.testing.assert_allclose(both.chances, [0.7 / 0.9 / 5] * 5 + [0.1 / 0.9] * 2)
+
+
 def test_options_that_cannot_train_are_refused() -> None:
+    with pytest.raises(WeightsError, match="together below 1"):
+        TrainingOptions(head_share=0.8, expression_share=0.3)
     with pytest.raises(WeightsError, match="at least 1"):
         TrainingOptions(batch=0)
     with pytest.raises(WeightsError, match="learning rate"):

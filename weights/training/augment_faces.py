@@ -5,6 +5,7 @@ Everything random comes from the generator that is passed in.
 """
 
 import dataclasses
+import math
 from pathlib import Path
 
 import cv2
@@ -44,6 +45,8 @@ class Faces:
     """[N, 68, 2], px."""
     gray: npt.NDArray[np.bool_]
     """[N], the original has no colour."""
+    chances: npt.NDArray[np.float64] | None = None
+    """[N], how likely each is to be drawn; None for all alike."""
 
     def __len__(self) -> int:
         """Return the number of portraits."""
@@ -63,6 +66,18 @@ def read_faces(folder: Path, split: str, *, limit: int | None = None) -> Faces:
         pictures=portraits.images.permute(0, 2, 3, 1).contiguous().numpy(),
         landmarks=(portraits.landmarks.double().numpy() + 1) * (PORTRAIT / 2),
         gray=~portraits.colour.numpy(),
+    )
+
+
+def joined(*parts: tuple[Faces, float]) -> Faces:
+    """Return the faces of all parts as one, those of each drawn as often as its share says."""
+    shares = np.array([share / len(faces) for faces, share in parts])
+    chances = np.repeat(shares, [len(faces) for faces, _ in parts])
+    return Faces(
+        pictures=np.concatenate([faces.pictures for faces, _ in parts]),
+        landmarks=np.concatenate([faces.landmarks for faces, _ in parts]),
+        gray=np.concatenate([faces.gray for faces, _ in parts]),
+        chances=chances / chances.sum(),
     )
 
 
@@ -113,7 +128,7 @@ def faceless_sample(rng: Generator, faces: Faces, backgrounds: Backgrounds) -> A
     canvas = backgrounds.draw(rng, LANDMARK_INPUT)
     scale = LANDMARK_INPUT / side
     pasted, mask = _placed(
-        faces.pictures[i], scale, angle + rng.normal(0, 0.2), (x, y), (48, 48), LANDMARK_INPUT
+        faces.pictures[i], scale, angle + rng.normal(0, 0.2), (x, y), (48, 48), canvas.shape[:2]
     )
     return photographed(rng, _mixed(canvas, pasted, mask))
 
@@ -128,7 +143,7 @@ def mosaic(
         size in px [40, 40]; weight [40, 40], 0 around faces just outside the range of sizes.
     """
     cells = MOSAIC // DETECTOR_STRIDE
-    canvas = backgrounds.draw(rng, MOSAIC)
+    canvas = np.array(backgrounds.draw(rng, MOSAIC))
     heat, sizes = np.zeros((2, cells, cells), np.float32)
     weight = np.ones_like(heat)
     v, u = (np.mgrid[0:cells, 0:cells] + 0.5) * DETECTOR_STRIDE
@@ -142,7 +157,7 @@ def mosaic(
         if any(np.hypot(x - a, y - b) < spacing * (size + s) / 2 for a, b, s in taken):
             continue
         taken.append((x, y, size))
-        canvas = _with_face(rng, canvas, faces, (x, y), size)
+        _with_face(rng, canvas, faces, (x, y), size)
         distance = np.hypot(u - x, v - y)
         if low * 0.95 <= size <= high * 1.05:
             near = distance < size / 2
@@ -182,7 +197,7 @@ def photographed(rng: Generator, picture: Picture) -> Array:
 
 def _drawn(rng: Generator, faces: Faces) -> tuple[Picture, npt.NDArray[np.float64]]:
     """Draw one picture with its landmarks, mirrored every other time."""
-    i = int(rng.integers(len(faces)))
+    i = int(rng.choice(len(faces), p=faces.chances))
     picture, landmarks = faces.pictures[i], faces.landmarks[i]
     if rng.random() < 0.5:
         picture = picture[:, ::-1]
@@ -196,20 +211,25 @@ def _with_face(
     faces: Faces,
     centre: tuple[float, float],
     size: float,
-) -> Picture:
+) -> None:
+    """Paste a face of that size into the canvas, in place."""
     picture, landmarks = _drawn(rng, faces)
     x, y, side, angle = face_square(landmarks)
     turn = angle + (rng.uniform(-0.8, 0.8) if rng.random() < 0.2 else rng.normal(0, 0.17))
     scale = size * SQUARE_MARGIN / side
-    pasted, mask = _placed(picture, scale, turn, (x, y), centre, len(canvas))
+    reach = scale * max(np.hypot(u - x, v - y) for u in (0, PORTRAIT) for v in (0, PORTRAIT))
+    left, top = (max(0, math.floor(c - reach)) for c in centre)
+    window = canvas[top : math.ceil(centre[1] + reach), left : math.ceil(centre[0] + reach)]
+    inside = (centre[0] - left, centre[1] - top)
+    pasted, mask = _placed(picture, scale, turn, (x, y), inside, window.shape[:2])
     if rng.random() < 0.65:
-        v, u = np.mgrid[0 : len(canvas), 0 : len(canvas)] + 0.5
+        v, u = np.mgrid[0 : window.shape[0], 0 : window.shape[1]] + 0.5
         radius = size * rng.uniform(0.72, 1.0)
         squash = rng.uniform(0.7, 1.0)
-        distance = np.hypot((u - centre[0]) / squash, v - centre[1] + 0.15 * size)
+        distance = np.hypot((u - inside[0]) / squash, v - inside[1] + 0.15 * size)
         edge = rng.uniform(0.5, 3)
         mask = mask * (((radius - distance) / edge).clip(-0.5, 0.5) + 0.5)
-    return _mixed(canvas, pasted, mask.astype(np.float32))
+    window[:] = _mixed(window, pasted, mask.astype(np.float32))
 
 
 def _placed(
@@ -218,9 +238,9 @@ def _placed(
     turn: float,
     source: tuple[float, float],
     target: tuple[float, float],
-    side: int,
+    shape: tuple[int, int],
 ) -> tuple[Picture, Array]:
-    """Scale and turn a picture so that `source` falls on `target` of a canvas; with its mask."""
+    """Scale and turn a picture so that `source` falls on `target` of [H, W] px; with its mask."""
     blur = max(1.0, 1 / scale)
     small = cv2.resize(picture, None, fx=1 / blur, fy=1 / blur, interpolation=cv2.INTER_AREA)
     scale *= picture.shape[0] / small.shape[0]
@@ -233,9 +253,10 @@ def _placed(
             [-sin, cos, target[1] + sin * (x - half) - cos * (y - half) - half],
         ]
     )
-    pasted = cv2.warpAffine(small, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    size = shape[::-1]
+    pasted = cv2.warpAffine(small, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     solid = np.ones(small.shape[:2], np.float32)
-    return pasted.astype(np.uint8), cv2.warpAffine(solid, matrix, (side, side)).astype(np.float32)
+    return pasted.astype(np.uint8), cv2.warpAffine(solid, matrix, size).astype(np.float32)
 
 
 def _occluded(rng: Generator, square: Picture, backgrounds: Backgrounds) -> Picture:

@@ -1,8 +1,9 @@
 """Train the built-in face finder: python -m weights.training.face_finder --data DIR --out FILE.
 
-Two networks one after the other: landmarks, then the detector. A step's samples follow from the
-seed and the step's number alone, so a run that was interrupted goes on from its checkpoint as if
-nothing had happened.
+Two networks one after the other: landmarks, then the detector. `--heads DIR` adds drawn heads (see
+`weights.training.heads`) to the portraits; `--start FILE` goes on from the networks of that file.
+A step's samples follow from the seed and the step's number alone, so a run that was interrupted
+goes on from its checkpoint as if nothing had happened.
 """
 
 import argparse
@@ -21,21 +22,25 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from weights.errors import PhotodragError, WeightsError
-from weights.face_finder import FaceDetector, LandmarkNetwork, soft_argmax
+from weights.face_finder import FaceDetector, LandmarkNetwork, load_face_finder, soft_argmax
 from weights.files import write_safetensors
 from weights.training.augment_faces import (
     Faces,
     faceless_sample,
+    joined,
     landmark_sample,
     mosaic,
     read_faces,
 )
 from weights.training.backgrounds import Backgrounds
 from weights.training.checkpoint import load_checkpoint, save_checkpoint
-from weights.training.measure_faces import held_out_figures
+from weights.training.expressive_faces import expressive
+from weights.training.heads import read_heads
+from weights.training.measure_faces import gaps, held_out_figures
 
 _HEAT_SIGMA = 1.0
 _PLACE_WEIGHT = 50.0
+_GAP_WEIGHT = 25.0
 _FACELESS_SHARE = 0.25
 _WHAT = "face finder: detector and 68 landmarks, gray, any photo"
 
@@ -48,6 +53,10 @@ class TrainingOptions:
     detector_steps: int = 1600
     batch: int = 32
     learning_rate: float = 2e-3
+    expression_share: float = 0.25
+    """How many of the faces are portraits that were given other expressions."""
+    head_share: float = 0.3
+    """How many are drawn heads, where there are any."""
     weight_decay: float = 0.02
     warmup: float = 0.05
     """Share of the steps with a rising learning rate; after it a half cosine."""
@@ -64,6 +73,11 @@ class TrainingOptions:
             raise WeightsError("steps, batch and checkpoint interval must be at least 1")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise WeightsError(f"learning rate must be positive: got {self.learning_rate}")
+        shares = (self.expression_share, self.head_share)
+        if min(shares) < 0 or sum(shares) >= 1:
+            raise WeightsError(
+                f"shares of the faces must be at least 0, together below 1: {shares}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,11 +118,13 @@ def landmark_task(network: LandmarkNetwork, faces: Faces, options: TrainingOptio
         heat, logit = network(squares)
         heat = heat[: len(places)]
         inside = ((places > 0) & (places < 1)).all(-1).float()
-        off = (soft_argmax(heat) - places).abs().sum(-1)
+        found = soft_argmax(heat)
+        off = (found - places).abs().sum(-1)
+        gaping = (gaps(found) - gaps(places)).abs().mean()
         surprise = -(_gaussians(places, heat.shape[-1]) * heat.flatten(2).log_softmax(-1)).sum(-1)
         is_face = (torch.arange(len(squares)) < len(places)).float()
         placing = ((surprise + _PLACE_WEIGHT * off) * inside).sum() / inside.sum().clamp(min=1)
-        return placing + F.binary_cross_entropy_with_logits(logit, is_face)
+        return placing + _GAP_WEIGHT * gaping + F.binary_cross_entropy_with_logits(logit, is_face)
 
     return Task(
         name="landmarks", network=network, steps=options.landmark_steps, draw=draw, loss=loss
@@ -189,6 +205,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="weights.training.face_finder", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of aligned portraits")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+    parser.add_argument("--heads", type=Path, help="folder of drawn heads")
+    parser.add_argument("--start", type=Path, help="face finder to go on from")
     parser.add_argument("--limit", type=int, help="at most so many portraits per split")
     parser.add_argument("--mosaics", type=int, default=96, help="held-out samples to measure with")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -204,7 +222,13 @@ def main(arguments: list[str] | None = None) -> int:
         cv2.setNumThreads(chosen["threads"])
         options = TrainingOptions(**{name: chosen[name] for name in names})
         figures = _train_both(
-            chosen["data"], chosen["out"], options, limit=chosen["limit"], mosaics=chosen["mosaics"]
+            chosen["data"],
+            chosen["out"],
+            options,
+            heads=chosen["heads"],
+            start=chosen["start"],
+            limit=chosen["limit"],
+            mosaics=chosen["mosaics"],
         )
     except PhotodragError as error:
         sys.stderr.write(f"{error}\n")
@@ -214,13 +238,24 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train_both(
-    data: Path, out: Path, options: TrainingOptions, *, limit: int | None, mosaics: int
+    data: Path,
+    out: Path,
+    options: TrainingOptions,
+    *,
+    heads: Path | None,
+    start: Path | None,
+    limit: int | None,
+    mosaics: int,
 ) -> dict[str, float]:
     out.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     landmarks, detector = LandmarkNetwork(), FaceDetector()
+    if start is not None:
+        begun = load_face_finder(start)
+        landmarks.load_state_dict(begun.landmarks.state_dict())
+        detector.load_state_dict(begun.detector.state_dict())
     held_out = read_faces(data, "val", limit=limit)
-    faces = read_faces(data, "train", limit=limit)
+    faces = _faces(data, heads, options, limit=limit)
     for task in (
         landmark_task(landmarks, faces, options),
         detector_task(detector, faces, options),
@@ -235,6 +270,16 @@ def _train_both(
     figures = held_out_figures(landmarks, detector, held_out, mosaics=mosaics)
     export(out, landmarks, detector, figures)
     return figures
+
+
+def _faces(data: Path, heads: Path | None, options: TrainingOptions, *, limit: int | None) -> Faces:
+    portraits = read_faces(data, "train", limit=limit)
+    others: list[tuple[Faces, float]] = []
+    if options.expression_share > 0:
+        others.append((expressive(portraits, seed=options.seed), options.expression_share))
+    if heads is not None:
+        others.append((read_heads(heads, "train", limit=limit).faces, options.head_share))
+    return joined((portraits, 1 - sum(share for _, share in others)), *others)
 
 
 def _gaussians(places: Tensor, cells: int) -> Tensor:

@@ -1,26 +1,79 @@
-"""How well the face finder's networks do on portraits that they did not see."""
+"""How well a face finder's networks do on faces that they did not see.
+
+    python -m weights.training.measure_faces --data PORTRAITS --heads HEADS --finder FILE
+
+Prints as JSON the figures of the held-out portraits, of these with other expressions, and of the
+held-out drawn heads.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from weights.face_finder import SQUARE_MARGIN, FaceDetector, LandmarkNetwork, face_square
-from weights.training.augment_faces import Faces, faceless_sample, landmark_sample, mosaic
+from weights.errors import PhotodragError
+from weights.face_finder import (
+    BUILTIN_FACE_FINDER,
+    SQUARE_MARGIN,
+    FaceDetector,
+    LandmarkNetwork,
+    face_square,
+    load_face_finder,
+)
+from weights.training.augment_faces import (
+    Faces,
+    faceless_sample,
+    landmark_sample,
+    mosaic,
+    read_faces,
+)
 from weights.training.backgrounds import Backgrounds
+from weights.training.expressive_faces import expressive
+from weights.training.heads import Heads, read_heads
 
 _HELD_OUT = 2**32
+_UPPER = (37, 38, 43, 44, 61, 62, 63)
+_LOWER = (41, 40, 47, 46, 67, 66, 65)
+_PARTS = {"right_eye": slice(0, 2), "left_eye": slice(2, 4), "mouth": slice(4, 7)}
+_YAWS = (0, 10, 25, 35, 90)
+"""Bounds of the turns that are reported apart, degrees."""
+
+
+def gaps(landmarks: Tensor) -> Tensor:
+    """Return the ways from upper to lower lids and lips, [..., 68, 2] -> [..., 7, 2]."""
+    return landmarks[..., _LOWER, :] - landmarks[..., _UPPER, :]
+
+
+def openings(landmarks: Tensor) -> dict[str, Tensor]:
+    """Return how far each eye and the mouth are open, as shares of the outer eye distance.
+
+    Args:
+        landmarks: [N, 68, 2], in any unit.
+
+    Returns:
+        By name, [N]: lengths along the face's own upright axis, negative where lids cross.
+    """
+    across = landmarks[:, 45] - landmarks[:, 36]
+    down = torch.stack((-across[:, 1], across[:, 0]), -1) / across.square().sum(-1, keepdim=True)
+    along = (gaps(landmarks) * down[:, None]).sum(-1)
+    return {name: along[:, pairs].mean(-1) for name, pairs in _PARTS.items()}
 
 
 @torch.no_grad()
-def landmark_errors(network: LandmarkNetwork, held_out: Faces, *, seed: int = 0) -> Tensor:
-    """Return each portrait's mean landmark error as a share of the outer eye distance, [N].
+def placed(network: LandmarkNetwork, held_out: Faces, *, seed: int = 0) -> Tensor:
+    """Place the landmarks of each face, [N, 68, 2], in px of its picture.
 
     Each face is given as a detector would give it (no roll, centre and size somewhat off) and is
     placed twice.
     """
     rng = np.random.default_rng([seed, _HELD_OUT])
-    errors: list[Tensor] = []
+    found: list[Tensor] = []
     network.eval()
     for picture, landmarks in zip(held_out.pictures, held_out.landmarks, strict=True):
         image = torch.from_numpy(picture / np.float32(255)).permute(2, 0, 1)[None]
@@ -30,10 +83,42 @@ def landmark_errors(network: LandmarkNetwork, held_out: Faces, *, seed: int = 0)
         square = np.array([x, y, size * SQUARE_MARGIN, 0.0])
         first = network.locate(image, torch.from_numpy(square[None])).points[0].numpy()
         own = torch.from_numpy(face_square(first)[None])
-        points = network.locate(image, own).points[0].numpy()
-        off = np.linalg.norm(points - landmarks, axis=1).mean()
-        errors.append(torch.tensor(off / np.linalg.norm(landmarks[36] - landmarks[45])))
-    return torch.stack(errors)
+        found.append(network.locate(image, own).points[0])
+    return torch.stack(found).double()
+
+
+def landmark_figures(found: Tensor, held_out: Faces) -> tuple[Tensor, dict[str, float]]:
+    """Compare landmarks [N, 68, 2] with the labels.
+
+    Returns:
+        Each face's mean error as a share of its outer eye distance [N]; over all of them, by name,
+        the correlation of each eye's and the mouth's opening with the labels' one.
+    """
+    truth = torch.from_numpy(held_out.landmarks)
+    apart = (truth[:, 36] - truth[:, 45]).norm(dim=-1)
+    errors = (found - truth).norm(dim=-1).mean(-1) / apart
+    ours, theirs = openings(found), openings(truth)
+    pairs = {name: torch.stack((ours[name], theirs[name])) for name in _PARTS}
+    return errors, {f"{k}_correlation": float(torch.corrcoef(v)[0, 1]) for k, v in pairs.items()}
+
+
+def named_figures(
+    name: str, network: LandmarkNetwork, faces: Faces
+) -> tuple[Tensor, dict[str, float]]:
+    """Return each face's error [N] and figures of all of them, whose names begin with `name`."""
+    errors, openness = landmark_figures(placed(network, faces), faces)
+    figures = {"landmark_error": float(errors.mean()), **openness}
+    return errors, {f"{name}_{key}": value for key, value in figures.items()}
+
+
+def head_figures(network: LandmarkNetwork, heads: Heads) -> dict[str, float]:
+    """Measure the landmark network on drawn heads, by how far they are turned."""
+    errors, figures = named_figures("heads", network, heads.faces)
+    for low, high in itertools.pairwise(_YAWS):
+        turned = torch.from_numpy((heads.yaw >= low) & (heads.yaw < high))
+        if turned.any():
+            figures[f"heads_landmark_error_yaw_{low}_{high}"] = float(errors[turned].mean())
+    return figures
 
 
 @torch.no_grad()
@@ -41,7 +126,7 @@ def held_out_figures(
     landmarks: LandmarkNetwork, detector: FaceDetector, held_out: Faces, *, mosaics: int = 96
 ) -> dict[str, float]:
     """Measure both networks on portraits that they did not see."""
-    errors = landmark_errors(landmarks, held_out)
+    errors, openness = landmark_figures(placed(landmarks, held_out), held_out)
     rng = np.random.default_rng([1, _HELD_OUT])
     backgrounds = Backgrounds(held_out.pictures)
     faceless = np.stack([faceless_sample(rng, held_out, backgrounds) for _ in range(mosaics)])
@@ -64,8 +149,40 @@ def held_out_figures(
         "landmark_error_gray": float(errors[gray].mean()),
         "landmark_error_colour": float(errors[~gray].mean()),
         "landmark_error_worst": float(errors.max()),
+        **openness,
         "faces_accepted": float((of_faces > 0).float().mean()),
         "faceless_accepted": float((of_faceless > 0).float().mean()),
         "detector_recall": hits / max(total, 1),
         "detector_false_per_mosaic": false / mosaics,
     }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure one face finder; return the exit code."""
+    parser = argparse.ArgumentParser(prog="weights.training.measure_faces", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of aligned portraits")
+    parser.add_argument("--heads", type=Path, help="folder of drawn heads")
+    parser.add_argument("--finder", type=Path, default=BUILTIN_FACE_FINDER, help="what to measure")
+    parser.add_argument("--limit", type=int, help="at most so many faces of each kind")
+    parser.add_argument("--mosaics", type=int, default=96, help="samples for the detector")
+    chosen = parser.parse_args(arguments)
+    try:
+        finder = load_face_finder(chosen.finder)
+        held_out = read_faces(chosen.data, "val", limit=chosen.limit)
+        figures = held_out_figures(
+            finder.landmarks, finder.detector, held_out, mosaics=chosen.mosaics
+        )
+        acted = expressive(held_out, seed=1)
+        figures |= named_figures("expressive", finder.landmarks, acted)[1]
+        if chosen.heads is not None:
+            heads = read_heads(chosen.heads, "val", limit=chosen.limit)
+            figures |= head_figures(finder.landmarks, heads)
+    except PhotodragError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
