@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.align import Alignment, Window, crop_square, crop_to_photo
@@ -36,12 +37,14 @@ class Layers:
         grid: Where the maps lie in the photo.
         coloured: Whether the gate opens anywhere.
         most: [3] largest grain kept; None where nothing is uncovered.
+        interpolation: OpenCV's kernel with which the photo is read between its pixels.
     """
 
     maps: Array
     grid: Alignment
     coloured: bool
     most: Array | None
+    interpolation: int
 
     @property
     def fineness(self) -> float:
@@ -62,7 +65,13 @@ def plan_layers(
     shares = (transfer.gate[..., None], transfer.uncovered[..., None])
     maps = np.concatenate([transfer.flow @ linear, *shares, transfer.colour], axis=2)
     coloured = bool((transfer.gate > 0).any())
-    layers = Layers(maps=maps.astype(np.float32), grid=grid, coloured=coloured, most=None)
+    layers = Layers(
+        maps=maps.astype(np.float32),
+        grid=grid,
+        coloured=coloured,
+        most=None,
+        interpolation=options.interpolation,
+    )
     if not (transfer.uncovered > 0).any():
         return layers
     renewed = transfer.warped + transfer.colour + _tone(photo, grid, transfer, window, options)
@@ -81,7 +90,7 @@ def blend(photo: Photo, layers: Layers, band: Window) -> tuple[Array, Array, Arr
     """
     around = _outset(band, layers.margin, photo)
     flow = crop_to_photo(layers.maps[..., :2], layers.grid, around)
-    out = _moved(photo, flow, around)
+    out = _moved(photo, flow, around, layers.interpolation)
     gate = uncovered = np.zeros((*out.shape[:2], 1), np.float32)
     if layers.coloured:
         maps = crop_to_photo(layers.maps[..., 2:], layers.grid, around)
@@ -109,6 +118,14 @@ def slices(window: Window) -> tuple[slice, slice]:
     return slice(y0, y1), slice(x0, x1)
 
 
+def bounds(where: NDArray[np.bool_]) -> Window | None:
+    """The smallest window (x0, y0, x1, y1) around all that is True, or None."""
+    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+    if len(rows) == 0:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def cut_out(photo: Photo, window: Window) -> Photo:
     """Return a window of a photo; its pixels are shared."""
     return replace(photo, pixels=photo.pixels[slices(window)])
@@ -134,20 +151,20 @@ def _grain(photo: Photo, layers: Layers, window: Window) -> Array:
     for strip in strips[:: max(len(strips) // STRIPS, 1)]:
         around = _outset(strip, math.ceil(4 * layers.fineness), photo)
         flow = crop_to_photo(layers.maps[..., :2], layers.grid, around)
-        detail = _detail(_moved(photo, flow, around), layers.fineness)
+        detail = _detail(_moved(photo, flow, around, layers.interpolation), layers.fineness)
         found.append(np.abs(_inner(detail, strip, around)).reshape(-1, 3))
     return np.median(np.concatenate(found), axis=0).astype(np.float32)
 
 
-def _moved(photo: Photo, flow: Array, window: Window) -> Array:
-    """Read the photo at p + flow(p) with Lanczos, which keeps pores and grain sharp."""
+def _moved(photo: Photo, flow: Array, window: Window, interpolation: int) -> Array:
+    """Read the photo at p + flow(p)."""
     x0, y0, x1, y1 = window
     reach = 5 + math.ceil(float(np.abs(flow).max()))
     source = _outset(window, reach, photo)
     x = flow[..., 0] + np.arange(x0 - source[0], x1 - source[0], dtype=np.float32)
     y = flow[..., 1] + np.arange(y0 - source[1], y1 - source[1], dtype=np.float32)[:, None]
     rgb = cut_out(photo, source).rgb()
-    moved = cv2.remap(rgb, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(rgb, x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 

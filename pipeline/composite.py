@@ -18,6 +18,7 @@ from pipeline.bands import (
     Layers,
     bands,
     blend,
+    bounds,
     cut_out,
     plan_layers,
     slices,
@@ -258,8 +259,7 @@ def _enlarge(image: Array) -> Array:
 def _weight(mask: Array | None, grid: Alignment, photo: Photo, width: float) -> Array:
     """[S, S], how far the photo may change where the crop shows it, fading out at the border."""
     side = grid.resolution
-    xy = grid.to_photo(_centres((0, 0, side, side)))
-    inside = np.all((xy >= 0) & (xy <= (photo.width, photo.height)), axis=-1)
+    inside = _inside(grid, photo)
     if mask is None:
         return feather(inside, width)
     cells = cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST)
@@ -267,11 +267,15 @@ def _weight(mask: Array | None, grid: Alignment, photo: Photo, width: float) -> 
     return np.minimum(feather(inside & (np.asarray(cells) > 0), width), share)
 
 
-def _centres(window: Window) -> Array:
-    """[h, w, 2] pixel centres (x, y) of a window."""
-    x0, y0, x1, y1 = window
-    rows, columns = np.mgrid[y0:y1, x0:x1].astype(np.float32) + np.float32(0.5)
-    return np.stack([columns, rows], axis=-1)
+def _inside(grid: Alignment, photo: Photo) -> Mask:
+    """[S, S], True where a pixel's centre lies in the photo."""
+    side, size = grid.resolution, (photo.width, photo.height)
+    corners = grid.to_photo([[0, 0], [side, 0], [0, side], [side, side]])
+    if ((corners >= 0) & (corners <= size)).all():
+        return np.ones((side, side), np.bool_)
+    rows, columns = np.mgrid[:side, :side].astype(np.float32) + np.float32(0.5)
+    xy = grid.to_photo(np.stack([columns, rows], axis=-1))
+    return np.all((xy >= 0) & (xy <= size), axis=-1)
 
 
 def _blend(
@@ -310,12 +314,16 @@ def _blend(
 
 def _window(transfer: Transfer, grid: Alignment, photo: Photo) -> Window | None:
     """Photo rectangle (x0, y0, x1, y1) around all that changes or is read; None if nothing is."""
-    rows, columns = np.nonzero(transfer.active)
-    if len(rows) == 0:
+    inside = bounds(transfer.active)
+    if inside is None:
         return None
     reach = 3 + float(np.abs(transfer.flow).max())
-    left, right = columns.min() - reach, columns.max() + 1 + reach
-    top, bottom = rows.min() - reach, rows.max() + 1 + reach
+    left, top, right, bottom = (
+        inside[0] - reach,
+        inside[1] - reach,
+        inside[2] + reach,
+        inside[3] + reach,
+    )
     xy = grid.to_photo([[left, top], [right, top], [left, bottom], [right, bottom]])
     x0, y0 = np.maximum(np.floor(xy.min(axis=0) - 4), 0).astype(int)
     x1, y1 = np.minimum(np.ceil(xy.max(axis=0) + 4), (photo.width, photo.height)).astype(int)

@@ -33,6 +33,8 @@ class FlowOptions:
         still: Displacements below this are noise and become exactly zero; fully kept from twice it.
         handle_radius: Reach of one known displacement around its handle.
         least_area: Smallest ratio by which the flow may shrink an area of the rendering read.
+        finest: Where the matching ends: 0 at the grid itself, 1 at half its resolution, and so on.
+        refinement: Rounds in which each resolution's flow is refined.
     """
 
     normalisation: float = 0.06
@@ -44,6 +46,8 @@ class FlowOptions:
     still: float = 0.0015
     handle_radius: float = 0.08
     least_area: float = 0.2
+    finest: int = 0
+    refinement: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +97,8 @@ def find_correspondence(
     start = _flow_from_handles(handles, finals, side, area, options)
     render, edited = render[area] @ LUMA, edited[area] @ LUMA
     before, after = (_normalised(luma, side, options) for luma in (render, edited))
-    backward = _dis(after, before, start)
-    forward = _dis(before, after, None if start is None else -start)
+    backward = _dis(after, before, start, options)
+    forward = _dis(before, after, None if start is None else -start, options)
     trust = _agreement(backward, forward, options.agreement * side)
     trust *= _explained(edited, render, backward, side, options)
     flow[area], confidence[area] = regularise(backward, trust, side, options), trust
@@ -176,11 +180,16 @@ def _normalised(luma: Array, side: int, options: FlowOptions) -> NDArray[np.uint
     return np.clip(127.5 + 42 * scaled, 0, 255).astype(np.uint8)
 
 
-def _dis(source: NDArray[np.uint8], target: NDArray[np.uint8], start: Array | None) -> Array:
+def _dis(
+    source: NDArray[np.uint8],
+    target: NDArray[np.uint8],
+    start: Array | None,
+    options: FlowOptions,
+) -> Array:
     """DIS flow f with source(p) = target(p + f(p)), from a first guess if there is one."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    dis.setFinestScale(0)
-    dis.setVariationalRefinementIterations(10)
+    dis.setFinestScale(options.finest)
+    dis.setVariationalRefinementIterations(options.refinement)
     first = None if start is None else start.copy()
     return np.asarray(dis.calc(source, target, first), np.float32)  # pyright: ignore
 

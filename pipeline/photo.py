@@ -81,7 +81,11 @@ class Photo:
         if self.mode in ("LA", "RGBA"):
             changed = changed & (self.pixels[..., -1] > 0)
         pixels = self.pixels.copy()
-        pixels[changed] = from_rgb(rgb[changed], self.pixels[changed], self.mode, self.palette)
+        # One index for each pixel: much faster than to choose with a mask.
+        index, channels = np.flatnonzero(changed), pixels.shape[2:]
+        flat = pixels.reshape(-1, *channels)
+        colours = rgb.reshape(-1, 3).take(index, axis=0)
+        flat[index] = from_rgb(colours, flat.take(index, axis=0), self.mode, self.palette)
         if np.array_equal(pixels, self.pixels):
             return self
         pixels.setflags(write=False)

@@ -14,16 +14,21 @@ from torch import Tensor
 
 from editing.spec import DragSpec
 from pipeline.align import Alignment, Window
-from pipeline.bands import cut_out
+from pipeline.bands import bounds, cut_out
 from pipeline.composite import Composer, begin_composition
+from pipeline.correspondence import FlowOptions
 from pipeline.photo import Photo
 from pipeline.request import Mask
+from pipeline.transfer import CompositeOptions
 
 PREVIEW_SIDE = 640
 """Side of the square in the reduced copy, at most."""
 
 MARGIN = 0.06
 """What is kept around the square, in sides of it: pixels that may move in."""
+
+QUICK = CompositeOptions(flow=FlowOptions(finest=1, refinement=5), interpolation=cv2.INTER_CUBIC)
+"""Composes frames: the flow from half the resolution is nearly the same once it is smoothed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,7 +90,7 @@ def begin_preview(photo: Photo, alignment: Alignment, render: Tensor) -> Preview
         alignment, centre=((x - x0) / factor, (y - y0) / factor), size=alignment.size / factor
     )
     copy = replace(photo, pixels=pixels, mode="RGB", palette=None, encoded=None)
-    composer = begin_composition(copy, reduced, render)
+    composer = begin_composition(copy, reduced, render, QUICK)
     return Preview(composer=composer, window=window, factor=factor)
 
 
@@ -113,14 +118,6 @@ def compose_preview(
     x0, y0, x1, y1 = inside
     picture = np.asarray(cut_out(patch.part, inside).pixels, np.uint8)
     return (left + x0, top + y0, left + x1, top + y1), picture
-
-
-def bounds(changed: NDArray[np.bool_]) -> Window | None:
-    """The smallest window (x0, y0, x1, y1) around all that is True, or None."""
-    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-    if len(rows) == 0:
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _to_bytes(photo: Photo) -> NDArray[np.uint8]:

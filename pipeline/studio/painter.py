@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from editing.engine import EditStep
 from editing.spec import DragSpec
+from editing.synthesis import PartialSynthesis
 from inversion.types import Inversion
 from pipeline.align import Alignment
 from pipeline.composite import Composer
@@ -32,12 +34,14 @@ class Subject:
         inversion: Of it.
         composer: Composes edits into the photo.
         preview: Composes them into a reduced copy, for frames.
+        draw: Draws latents for it.
     """
 
     selection: Selection
     inversion: Inversion
     composer: Composer
     preview: Preview
+    draw: Callable[[Tensor], Tensor]
 
     @property
     def photo(self) -> Photo:
@@ -54,6 +58,25 @@ class _Scene:
     whole: DragSpec
     ids: tuple[str | None, ...]
     targets: list[list[float]]
+
+
+def quick_renderer(inversion: Inversion) -> Callable[[Tensor], Tensor]:
+    """What draws latents as `Inversion.render` does up to rounding, in two thirds of its time."""
+    config = inversion.generator.config
+    synthesis = PartialSynthesis(
+        inversion,
+        inversion.pivot.latents,
+        moving=config.num_latents,
+        blocks=(config.resolution,),
+        coloured=True,
+    )
+
+    @torch.no_grad()
+    def draw(latents: Tensor) -> Tensor:
+        picture = synthesis(latents).colour
+        return inversion.render(latents) if picture is None else picture
+
+    return draw
 
 
 class Painter:
@@ -127,7 +150,7 @@ class Painter:
 
     def _paint(self, scene: _Scene, step: EditStep) -> None:
         subject, alignment = scene.subject, scene.subject.selection.alignment
-        edited = subject.inversion.render(step.latents)
+        edited = subject.draw(step.latents)
         found = compose_preview(scene.preview, edited, scene.whole, step.points)
         if found is None:
             return

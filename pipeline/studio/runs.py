@@ -12,8 +12,8 @@ from torch import Tensor
 from editing.engine import EditStep
 from editing.spec import DragSpec
 from pipeline.align import Alignment, Window
+from pipeline.bands import bounds
 from pipeline.composite import Patch
-from pipeline.preview import bounds
 from pipeline.request import EditRequest
 from pipeline.sequence import move_face
 from pipeline.session import Json, open_session, write_atomically

@@ -30,7 +30,7 @@ from pipeline.session import open_session
 from pipeline.stored import StoredEdit, keep_edit, recall_edit
 from pipeline.studio.errors import NoInversionError
 from pipeline.studio.jobs import Control
-from pipeline.studio.painter import Painter, Subject
+from pipeline.studio.painter import Painter, Subject, quick_renderer
 from pipeline.studio.records import PhotoRecord, Slot, read_faces, read_named
 from pipeline.subject import Selection, align_face, choose_face, cut, detect
 
@@ -128,12 +128,13 @@ class Workshop:
         place = SessionPlace(folder=slot.session, photo=slot.record.file)
         session = open_for(place, photo, selection, crop, self.models, slot.quality, slot.seed)
         inversion, _ = invert_face(crop, self.models, slot.quality, slot.seed, session, control)
-        render = inversion.render()
+        draw = quick_renderer(inversion)
         subject = Subject(
             selection=selection,
             inversion=inversion,
-            composer=begin_composition(photo, selection.alignment, render),
-            preview=begin_preview(photo, selection.alignment, render),
+            composer=begin_composition(photo, selection.alignment, inversion.render()),
+            preview=begin_preview(photo, selection.alignment, draw(inversion.pivot.latents)),
+            draw=draw,
         )
         self._subjects[str(slot.folder)] = subject
         while len(self._subjects) > KEPT_INVERSIONS:
@@ -232,7 +233,7 @@ class Workshop:
     ) -> Image.Image:
         """The reduced photo around the face with a moment of a stored edit."""
         preview = subject.preview.with_painted(stored.mask)
-        edited = subject.inversion.render(latents.to(self.models.device))
+        edited = subject.draw(latents.to(self.models.device))
         pixels = preview.pixels.copy()
         composed = compose_preview(preview, edited, stored.spec, points)
         if composed is not None:
