@@ -177,6 +177,26 @@ def test_command_goes_on_from_a_file_with_heads(
     assert figures["expressive_landmark_error"] > 0
 
 
+def test_command_trains_one_network_and_keeps_the_other(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "finder.safetensors"
+    flags = ["--data", str(folder), "--out", str(out), "--threads", "1", "--batch", "4"]
+    flags += ["--detector-steps", "1", "--mosaics", "2", "--expression-share", "0"]
+    flags += ["--only", "detector", "--start", str(BUILTIN_FACE_FINDER)]
+    assert training.main(flags) == 0
+    ours, theirs = load_face_finder(out), load_face_finder()
+    for name, value in theirs.landmarks.state_dict().items():
+        torch.testing.assert_close(ours.landmarks.state_dict()[name], value, rtol=0, atol=0)
+    assert not torch.equal(ours.detector.head.weight, theirs.detector.head.weight)
+
+
+def test_one_network_alone_needs_a_file_with_the_other(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--data", str(folder), "--out", str(tmp_path / "f.safetensors"), "--only", "detector"]
+    assert training.main(flags) == 1
+    assert "--only needs --start" in capsys.readouterr().err
+
+
 def test_openings_are_shares_of_the_outer_eye_distance() -> None:
     face = torch.from_numpy(drawn_face())
     face[[40, 41]] += torch.tensor([0.0, 15.0])

@@ -1,9 +1,10 @@
 """Train the built-in face finder: python -m weights.training.face_finder --data DIR --out FILE.
 
 Two networks one after the other: landmarks, then the detector. `--heads DIR` adds drawn heads (see
-`weights.training.heads`) to the portraits; `--start FILE` goes on from the networks of that file.
-A step's samples follow from the seed and the step's number alone, so a run that was interrupted
-goes on from its checkpoint as if nothing had happened.
+`weights.training.heads`) to the portraits; `--start FILE` goes on from the networks of that file,
+with `--only NETWORK` from one of them while the other stays as it is. A step's samples follow from
+the seed and the step's number alone, so a run that was interrupted goes on from its checkpoint as
+if nothing had happened.
 """
 
 import argparse
@@ -207,6 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     parser.add_argument("--heads", type=Path, help="folder of drawn heads")
     parser.add_argument("--start", type=Path, help="face finder to go on from")
+    parser.add_argument("--only", choices=("landmarks", "detector"), help="train but this one")
     parser.add_argument("--limit", type=int, help="at most so many portraits per split")
     parser.add_argument("--mosaics", type=int, default=96, help="held-out samples to measure with")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -227,6 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
             options,
             heads=chosen["heads"],
             start=chosen["start"],
+            only=chosen["only"],
             limit=chosen["limit"],
             mosaics=chosen["mosaics"],
         )
@@ -244,12 +247,15 @@ def _train_both(
     *,
     heads: Path | None,
     start: Path | None,
+    only: str | None,
     limit: int | None,
     mosaics: int,
 ) -> dict[str, float]:
     out.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     landmarks, detector = LandmarkNetwork(), FaceDetector()
+    if only is not None and start is None:
+        raise WeightsError("--only needs --start: name the face finder that has the other network")
     if start is not None:
         begun = load_face_finder(start)
         landmarks.load_state_dict(begun.landmarks.state_dict())
@@ -260,6 +266,9 @@ def _train_both(
         landmark_task(landmarks, faces, options),
         detector_task(detector, faces, options),
     ):
+        if only not in (None, task.name):
+            task.network.eval()
+            continue
         checkpoint = out.with_suffix(f".{task.name}.training.safetensors")
         with tqdm(
             total=task.steps * options.batch, desc=task.name, unit="img", mininterval=5
