@@ -20,9 +20,16 @@ from inversion.invert import QUALITIES, finish_inversion, invert
 from inversion.options import InversionOptions
 from pipeline.edit import Watch, unwatched
 from pipeline.errors import EvaluationError, FaceError, PhotoError
+from pipeline.evaluate.groups import find_looks, group_looks
 from pipeline.evaluate.identity import load_identity_network
 from pipeline.evaluate.inversion_edits import EDITS, Edits
-from pipeline.evaluate.inversion_tables import cost_rows, each_picture, edit_rows, paired_rows
+from pipeline.evaluate.inversion_tables import (
+    cost_rows,
+    each_picture,
+    edit_rows,
+    group_rows,
+    paired_rows,
+)
 from pipeline.evaluate.landmarks import finder_name
 from pipeline.evaluate.memory import peak_bytes, reset_peak
 from pipeline.evaluate.pictures import Picture, find_pictures, read_picture
@@ -51,8 +58,15 @@ is the share of what expressions do to the picture before tuning that is left af
 stands the standard error over the pictures. The table of differences compares each quality with
 {yardstick} on the same picture and edit: below zero is nearer to the targets, and t is the mean
 over its standard error. The folder "{looks}" shows each picture, its inversion and the edits.
-
+{grouped}
 {count} pictures; generator {generator} ({side} px), landmarks by {finder}. {skipped}
+"""
+
+
+GROUPED = """\
+What a portrait shows is told from its label (colour or not) and landmarks: a wide mouth is one of
+an eye distance or more, mostly a smile. The luminance of the face, the median over it, depends on
+skin and light alike, and stands for skin tone only as far as the portraits are lit alike.
 """
 
 
@@ -200,11 +214,13 @@ def evaluate_inversion(
     if not used:
         raise EvaluationError(f"no file in {chosen} shows a face that can be inverted")
     skipped = len(pictures) - len(used)
+    groups = group_looks(find_looks(chosen, [p for p in pictures if p.name in used]))
     about = ABOUT.format(
         untuned=UNTUNED,
         edits=", ".join(EDITS),
         yardstick=rows[-1],
         looks=LOOKS,
+        grouped=GROUPED if groups else "",
         perceptual=models.perceptual.name,
         identity=named or "no network (not measured)",
         count=len(used),
@@ -227,6 +243,14 @@ def evaluate_inversion(
                 rows=edit_rows(measured, EDITS),
             ),
             Table(caption=f"Differences to {rows[-1]}, paired.", rows=differences),
+            *(
+                Table(
+                    caption=f"By what a portrait shows, {quality}.",
+                    rows=group_rows({p: found[p][quality] for p in used}, groups, EDITS),
+                )
+                for quality in rows
+                if groups
+            ),
             *each_picture({p: found[p] for p in used}),
         ),
         facts={

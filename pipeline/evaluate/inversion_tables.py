@@ -1,7 +1,7 @@
 """The tables of an evaluation of inversions: means by quality, and each picture."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -76,6 +76,34 @@ def paired_rows(measured: Mapping[str, Sequence[Json]], edits: Sequence[str]) ->
                 "pictures": count,
                 **{name: _with_error(apart[:, k]) for k, name in enumerate(edits)},
                 "identity after": _with_error(after - alike),
+            }
+        )
+    return laid
+
+
+def group_rows(
+    rows: Mapping[str, Json], groups: Mapping[str, Collection[str]], edits: Sequence[str]
+) -> list[Row]:
+    """Likeness and editability of the pictures of each group.
+
+    Args:
+        rows: the records of one quality, by picture.
+        groups: names of pictures, by group.
+        edits: names of the edits.
+    """
+    laid: list[Row] = []
+    for name, members in groups.items():
+        among = [row for picture, row in rows.items() if picture in members]
+        shares = np.array([_shares(row, edits) for row in among])
+        laid.append(
+            {
+                "group": name,
+                "pictures": len(among),
+                "perceptual": mean(among, "perceptual"),
+                "PSNR, dB": mean(among, "psnr"),
+                "identity": mean(among, "identity"),
+                "left of the way": _with_error(_means(shares)),
+                "faces lost": int(np.isnan(shares).sum()),
             }
         )
     return laid

@@ -19,7 +19,7 @@ from pipeline.subject import cut, select
 
 PORTRAITS: Final = "portraits"
 PORTRAITS_VARIABLE: Final = "PHOTODRAG_PORTRAITS"
-_INDEX: Final = "index.json"
+INDEX: Final = "index.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def find_set(name: str) -> Path:
     if not named:
         raise EvaluationError(
             f"{PORTRAITS_VARIABLE} does not name the folder of aligned portraits and their "
-            f"{_INDEX}: set it, or give a folder"
+            f"{INDEX}: set it, or give a folder"
         )
     folder = Path(named)
     if not folder.is_dir():
@@ -65,7 +65,7 @@ def find_pictures(folder: Path, count: int | None) -> list[Picture]:
     Raises:
         EvaluationError: the index cannot be read, or there is no picture.
     """
-    index = folder / _INDEX
+    index = folder / INDEX
     if index.is_file():
         try:
             records = json.loads(index.read_text("utf-8"))
