@@ -47,7 +47,7 @@ for (const view of [
   createPresets(store, actions),
   createPoints(store, actions),
   createArea(store, area),
-  createOptions(actions),
+  createOptions(store, actions),
   createRun(store, actions),
   createHistory(actions),
   createToasts(store),

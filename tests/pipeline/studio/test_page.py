@@ -277,6 +277,15 @@ def test_a_photo_without_a_face(visit: Visit, shared: Path) -> None:
     expect(visit.page.locator("#run")).to_be_disabled()
 
 
+def test_faces_that_are_too_small(visit: Visit, shared: Path) -> None:
+    visit.open(str(shared / "data" / "photos" / "group_23_tiny.jpg"))
+    expect(visit.page.locator("#card")).to_contain_text("take a larger version")
+    visit.page.click("[data-face='3']")
+    visit.until(lambda state: state["face"] == 3)
+    expect(visit.page.locator("#face-state")).to_contain_text("Face 3 is too small")
+    expect(visit.page.locator("#run")).to_be_disabled()
+
+
 def test_a_text_file(visit: Visit, tmp_path: Path) -> None:
     letter = tmp_path / "letter.jpg"
     letter.write_text("Dear photodrag")

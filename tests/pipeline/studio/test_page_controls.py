@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from pipeline.requestfile import read_mask
 from tests.pipeline.studio.browsing import Browser, Json, Visit, chromium, expect
 from tests.pipeline.studio.conftest import Serving
 
@@ -182,6 +183,43 @@ def test_frames_and_recipe_can_be_saved(visit: Visit, tmp_path: Path) -> None:
         assert path.read_bytes().startswith(beginning)
         visit.idle()
     assert json.loads(path.read_text())["request"]["presets"] == {"smile": 2}
+
+
+def test_options_of_the_engine_are_in_the_recipe(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    page.click("#options summary")
+    field = page.locator("#fields .field")
+    # From one field to the next: what was typed before stays.
+    for title, value in (("Radius", "9"), ("Max steps", "3"), ("Blocks", "16, 32")):
+        field.filter(has_text=title).locator("input").first.fill(value)
+    page.keyboard.press("Enter")
+    chosen = {"radius": 9, "max_steps": 3, "blocks": [16, 32]}
+    visit.until(lambda state: state["settings"]["engine"]["options"] == chosen)
+    page.locator("[data-preset=smile] input").press("End")
+    visit.until(lambda state: state["draft"]["presets"])
+    visit.run()
+    page.keyboard.press("Control+s")
+    with page.expect_download() as started:
+        page.click("[data-export=recipe]")
+    started.value.save_as(tmp_path / "recipe.json")
+    assert json.loads((tmp_path / "recipe.json").read_text())["request"]["options"] == chosen
+    words = page.locator("#command").inner_text()
+    assert "--radius=9" in words
+    assert "--blocks" in words or "--block=16,32" in words
+
+
+def test_soft_paint_arrives_as_grey(visit: Visit, folder: Path) -> None:
+    page = visit.page
+    page.keyboard.press("b")
+    for _ in range(5):
+        page.keyboard.press("Shift+]")
+    visit.pull(visit.on_face(visit.face["landmarks"][51]), (40.0, 0.0))
+    mask = visit.until(lambda state: state["draft"]["mask"])["draft"]["mask"]
+    (file,) = folder.glob(f"photos/*/face-1/masks/{mask}.png")
+    levels = read_mask(file)
+    assert levels.max() == 255
+    grey = (levels > 60) & (levels < 200)
+    assert grey.sum() > 100
 
 
 def test_an_expression_dropped_on_its_button(visit: Visit, portrait: Path) -> None:

@@ -44,7 +44,7 @@ function stroke(context, colour, width = 1.5) {
 function drawFaces(context, state) {
   const { photo, face: chosen } = state.desk;
   for (const face of photo.faces ?? []) {
-    if (face.face === chosen) drawSquare(context, state, face);
+    if (face.face === chosen && !face.problem) drawSquare(context, state, face);
     else drawBox(context, state, face, chosen === null);
   }
 }

@@ -4,7 +4,7 @@
 
 import { byId, element, rebuild } from "../dom.mjs";
 
-export function createOptions(actions) {
+export function createOptions(store, actions) {
   const panel = byId("options");
   panel.addEventListener("toggle", () => panel.open && panel.scrollIntoView({ block: "nearest" }));
   return (state) => {
@@ -13,25 +13,28 @@ export function createOptions(actions) {
     const key = [state.hello.qualities, state.hello.engines, settings];
     // A field being typed in must not be replaced under the person's hands.
     if (byId("fields").contains(document.activeElement) && byId("fields").dataset.key) return;
-    rebuild(byId("fields"), key, () => fields(state.hello, settings, actions));
+    rebuild(byId("fields"), key, () => fields(state.hello, settings, store, actions));
   };
 }
 
-function fields(hello, settings, actions) {
+function fields(hello, settings, store, actions) {
   const engine = hello.engines.find(({ name }) => name === settings.engine.name) ?? hello.engines[0];
-  const options = settings.engine.options ?? {};
-  const set = (name, value) => {
-    const { [name]: _, ...others } = options;
-    const changed = value === undefined ? others : { ...others, [name]: value };
-    actions.settings({ engine: { name: engine.name, options: changed } });
+  const { options } = settings.engine;
+  // Ahead of the server: the next field may be left before the last one has been answered.
+  let wanted = options;
+  const set = async (name, value) => {
+    const { [name]: _, ...others } = wanted;
+    wanted = value === undefined ? others : { ...others, [name]: value };
+    const answer = await actions.settings({ engine: { name: engine.name, options: wanted } });
+    if (answer === null) wanted = store.state.desk.settings.engine.options;
+    return answer;
   };
   return [
     qualityField(hello, settings, actions),
     labelled("Seed", number({ kind: "integer", value: settings.seed, least: 0 }, (seed) => actions.settings({ seed: seed ?? 0 }))),
-    hello.engines.length > 1 ? engineField(hello, engine, actions) : null,
-    engine.fields.length ? element("h3", {}, engine.title) : null,
+    engineField(hello, engine, actions),
     ...engine.fields.map((field) => engineOption(field, options[field.name], (value) => set(field.name, value))),
-  ].filter((one) => one !== null);
+  ];
 }
 
 function labelled(title, control, { help = null, unit = null } = {}) {
@@ -55,11 +58,16 @@ function number({ kind, value, least = null, most = null, placeholder = null }, 
     type: "number", step, value: value === null || value === undefined ? "" : String(value), placeholder,
     min: least === null ? null : String(least), max: most === null ? null : String(most),
   });
-  input.addEventListener("change", () => {
-    if (!input.checkValidity()) return;
-    take(input.value === "" ? undefined : Number(input.value));
-  });
+  typed(input, () => take(input.value === "" ? undefined : Number(input.value)));
   return input;
+}
+
+/** Take what was typed into a field; what is refused gives way to what was there before. */
+function typed(input, take) {
+  const before = input.value;
+  input.addEventListener("change", async () => {
+    if (input.checkValidity() && (await take()) === null) input.value = before;
+  });
 }
 
 function qualityField(hello, settings, actions) {
@@ -89,10 +97,9 @@ function engineOption(field, value, take) {
 function integers(field, value, take) {
   const shown = (numbers) => (numbers ?? []).join(", ");
   const input = element("input", { type: "text", value: shown(value), placeholder: shown(field.default) || "automatic", pattern: "\\s*\\d+(\\s*,\\s*\\d+)*\\s*" });
-  input.addEventListener("change", () => {
-    if (!input.checkValidity()) return;
+  typed(input, () => {
     const numbers = input.value.split(",").map((part) => part.trim()).filter((part) => part !== "");
-    take(numbers.length ? numbers.map(Number) : undefined);
+    return take(numbers.length ? numbers.map(Number) : undefined);
   });
   return input;
 }

@@ -74,7 +74,7 @@ export function deskCame(state, desk) {
 
 function arrived(state) {
   const view = state.desk.photo ? fitPhoto(photoSize(state), state.canvas) : null;
-  return { ...faceChanged(state), view, fitted: true, compare: null };
+  return { ...faceChanged(state), view, fitted: true, compare: null, toasts: [] };
 }
 
 function faceChanged(state) {
@@ -170,10 +170,10 @@ export function looked(state, view) {
   return { ...state, view: keepVisible(view, photoSize(state), state.canvas), fitted: false };
 }
 
-/** The view of the chosen face, or of the whole photo. */
+/** The view of the chosen face, or of the whole photo where it has none that could be edited. */
 export function faceView(state) {
   const face = chosenFace(state);
-  return face ? fit(face.window, state.canvas) : fitPhoto(photoSize(state), state.canvas);
+  return face?.window ? fit(face.window, state.canvas) : fitPhoto(photoSize(state), state.canvas);
 }
 
 /** Take another tool. */

@@ -34,7 +34,7 @@ export function photoRemark(state) {
 export function readiness(state) {
   const { desk } = state;
   const face = app.chosenFace(state);
-  if (!face) return { text: desk.photo.faces?.length > 1 ? "Choose the face to edit." : "", kind: "" };
+  if (!face) return { text: choice(desk.photo.faces), kind: "" };
   if (face.problem) return { text: sentence(face.problem), kind: "warn" };
   if (app.working(state) === "invert") {
     return { text: "Being prepared; you can set points meanwhile.", kind: "" };
@@ -44,6 +44,12 @@ export function readiness(state) {
   if (inversion.poor) return { text: sentence(inversion.message), kind: "warn" };
   const took = inversion.seconds ? `, prepared in ${duration(inversion.seconds)}` : "";
   return { text: `Ready${took}.`, kind: "" };
+}
+
+function choice(faces) {
+  if (!faces) return "Looking for faces …";
+  if (faces.length === 0) return "None was found.";
+  return faces.every(({ problem }) => problem) ? "" : "Choose the face to edit.";
 }
 
 /** How slow this machine is at what it does, and what helps; "" where there is nothing to say. */

@@ -25,6 +25,15 @@ test("a new photo is fitted into the canvas", () => {
   assert.ok(view.scale > 0.4 && view.scale < 0.5);
 });
 
+test("a face that cannot be edited is chosen, and the whole photo looked at", () => {
+  const small = { ...FACE, window: null, square: null, problem: "too small" };
+  const photo = { ...desk().photo, faces: [small] };
+  const state = app.deskCame(start(), desk({ photo, inversion: null }));
+  assert.deepEqual(app.faceView(state), start().view);
+  assert.ok(!app.editable(state, [500, 420]));
+  assert.equal(app.nextRun(state), "none");
+});
+
 test("a sent draft is shown until the server has it", () => {
   let state = app.draftSent(app.gestured(start(), pulled), pulled, 5);
   assert.equal(state.gesture, null);

@@ -29,7 +29,11 @@ test("a face is being prepared, ready, poor, or not prepared", () => {
   assert.match(readiness(state({ job: { kind: "invert" } })).text, /points meanwhile/);
   const poor = readiness(state({ inversion: { ...INVERSION, poor: true, message: "the inversion is poor: hide the hand" } }));
   assert.deepEqual(poor, { text: "The inversion is poor: hide the hand.", kind: "warn" });
-  assert.equal(readiness(state({ faces: [FACE, FACE], face: null })).text, "Choose the face to edit.");
+  const unchosen = (faces) => readiness(state({ faces, face: null })).text;
+  assert.equal(unchosen([FACE, FACE]), "Choose the face to edit.");
+  assert.equal(unchosen([]), "None was found.");
+  assert.equal(unchosen([SMALL, SMALL]), "");
+  assert.match(unchosen(null), /Looking/);
 });
 
 test("a slow machine is told of with what helps", () => {

@@ -19,7 +19,7 @@ test("times, lengths and strengths read well", () => {
 
 test("what is not known by name is shown as it came", () => {
   assert.equal(wording.stageTitle("sharpen"), "Sharpen");
-  assert.equal(wording.stageTitle("tune"), "3 of 3 · Tuning the generator to this face");
+  assert.equal(wording.stageTitle("tune"), "3 of 3 · Learning its details");
   assert.equal(wording.stageTitle("read"), "Reading the photo");
   assert.equal(wording.stopTitle("lunch"), "lunch");
   assert.equal(wording.errorTitle("lunch"), "Something went wrong");
