@@ -1,13 +1,11 @@
 """`photodrag weights train`: a generator from a person's own folder of pictures."""
 
 import argparse
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from torch import distributed
 
 from pipeline.commands.console import Adding, Console, Outcome
 from pipeline.errors import RequestError
@@ -17,6 +15,7 @@ from weights.store import load_generator
 from weights.stylegan2 import Generator, GeneratorConfig
 from weights.training.adversarial import RESULT, AdversarialOptions, TrainingStep, train
 from weights.training.pictures import load_pictures
+from weights.training.processes import join_processes
 
 SMALLEST, LARGEST = 32, 1024
 
@@ -58,7 +57,7 @@ def add_train(group: Adding) -> None:
 
 def weights_train(args: argparse.Namespace, console: Console) -> Outcome:
     """Train, or go on with a training."""
-    device = _join_processes(choose_device(args.device))
+    device = join_processes(choose_device(args.device))
     options = AdversarialOptions(
         images=args.images, batch=args.batch, learning_rate=args.lr, seed=args.seed
     )
@@ -93,18 +92,6 @@ def _first_generator(args: argparse.Namespace, seed: int) -> Generator:
         )
     torch.manual_seed(seed)
     return Generator(GeneratorConfig(resolution=side, channel_base=64 * side, channel_max=512))
-
-
-def _join_processes(device: torch.device) -> torch.device:
-    """Take part in what torchrun started, each process with a GPU of its own."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return device
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    if device.type != "cuda":
-        return device
-    place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    torch.cuda.set_device(place)
-    return place
 
 
 def _telling(steps: Iterable[TrainingStep], console: Console) -> Iterator[TrainingStep]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,21 +71,60 @@ def run(folder: Path, steps: int, start: Path | None = None) -> tuple[Networks, 
     return networks, optimizer
 
 
-def test_resuming_gives_the_same_networks(folder: Path) -> None:
-    torch.manual_seed(3)
+def test_a_resumed_run_is_the_uninterrupted_one(folder: Path) -> None:
     half, optimizer = run(folder, 2)
     path = folder / "checkpoint.safetensors"
     save_checkpoint(path, half.modules(), {"all": optimizer}, {"seen": "8"})
-    torch.manual_seed(3)
     resumed, _ = run(folder, 2, start=path)
-    torch.manual_seed(3)
-    again, _ = run(folder, 2, start=path)
+    whole, _ = run(folder, 4)
     for name, network in resumed.modules().items():
-        for a, b in zip(network.parameters(), again.modules()[name].parameters(), strict=True):
+        for a, b in zip(network.parameters(), whole.modules()[name].parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=0)
     moved = (resumed.generator.synthesis.blocks()[1].conv1.weight
              - half.generator.synthesis.blocks()[1].conv1.weight)  # fmt: skip
     assert moved.abs().max() > 0
+
+
+def descend(rank: int, count: int, folder: Path) -> None:
+    """Two steps of gradient descent as one of `count` processes; each writes its networks."""
+    torch.set_num_threads(1)
+    if count > 1:
+        store = torch.distributed.FileStore(str(folder / "meeting"), count)
+        torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
+    options = replace(OPTIONS, noise_until=0)
+    networks = Networks.fresh(CONFIG, 1)
+    parameters = [*networks.generator.synthesis.parameters(), *networks.encoder.parameters()]
+    optimizer = torch.optim.SGD([{"params": parameters, "initial_lr": 0.1}])
+    data, perceptual = load_portraits(folder, "train", 32), load_perceptual()
+    for k, batch in zip(range(2), batches(data, options, 0), strict=False):
+        share = batch.share(torch.device("cpu"))
+        assert len(share.shown) == options.batch // count
+        train_step(networks, optimizer, perceptual, share, options, k * options.batch)
+    save_checkpoint(folder / f"{rank}-of-{count}", networks.modules(), {}, {"seen": "8"})
+    if count > 1:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(folder: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    places = [(0, 1), (0, 2), (1, 2)]
+    started = [context.Process(target=descend, args=(*place, folder)) for place in places]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0, 0, 0]
+    found = [Networks.fresh(CONFIG, 1) for _ in places]
+    for networks, (rank, count) in zip(found, places, strict=True):
+        load_checkpoint(folder / f"{rank}-of-{count}", networks.modules(), {})
+    begun = torch.nn.utils.parameters_to_vector(Networks.fresh(CONFIG, 1).encoder.parameters())
+    alone, first, second = (
+        torch.nn.utils.parameters_to_vector(networks.encoder.parameters()) for networks in found
+    )
+    assert torch.equal(first, second)
+    assert (alone - begun).norm() > 1e-3
+    assert (first - alone).norm() < 0.02 * (alone - begun).norm()
 
 
 def test_pairs_differ_by_what_they_say(folder: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from weights.errors import WeightsError
 from weights.store import save_generator
@@ -33,6 +33,7 @@ from weights.training.gan_losses import (
     r1_penalty,
 )
 from weights.training.pictures import PictureFolder
+from weights.training.processes import average_gradients, mean_over_processes, processes, rank
 from weights.training.sheets import save_sheet
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -155,7 +156,7 @@ def _adam(network: nn.Module, options: AdversarialOptions, every: int) -> torch.
 def train_step(run: Run, real: Tensor, seen: int) -> TrainingStep:
     """One step of both networks on this process's share of a batch, `[n, 3, R, R]`."""
     options, step = run.options, seen // run.options.batch
-    rng = torch.Generator().manual_seed((options.seed * 9_176 + step) * 64 + _rank())
+    rng = torch.Generator().manual_seed((options.seed * 9_176 + step) * 64 + rank())
     torch.manual_seed(int(torch.randint(2**62, (1,), generator=rng)))
     p = run.numbers["augmentation"].item()
 
@@ -192,7 +193,7 @@ def train_step(run: Run, real: Tensor, seen: int) -> TrainingStep:
         _descend(run, "discriminator", penalty * run.r1_weight * options.r1_every)
 
     _average(run, seen)
-    signs = _mean_over_processes(logits.detach().sign().mean())
+    signs = mean_over_processes(logits.detach().sign().mean())
     run.numbers["real_signs"].lerp_(signs, 0.1)
     if options.augment_target:
         now = run.numbers["real_signs"].item()
@@ -213,11 +214,7 @@ def _descend(run: Run, name: str, loss: Tensor) -> None:
     optimizer = run.optimizers[name]
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    if distributed.is_initialized():
-        for parameter in run.networks()[name].parameters():
-            if parameter.grad is not None:
-                distributed.all_reduce(parameter.grad)
-                parameter.grad /= distributed.get_world_size()
+    average_gradients(run.networks()[name].parameters())
     optimizer.step()
 
 
@@ -270,16 +267,16 @@ def train(
     run = Run(generator, options, device)
     path = out / CHECKPOINT
     seen = load_checkpoint(path, run.networks(), run.optimizers) if path.exists() else 0
-    share = max(1, options.batch // _processes())
+    share = max(1, options.batch // processes())
     while seen < options.images:
-        rng = torch.Generator().manual_seed(options.seed * 1_000_003 + seen * 64 + _rank())
+        rng = torch.Generator().manual_seed(options.seed * 1_000_003 + seen * 64 + rank())
         step = train_step(run, pictures.draw(share, rng).to(device), seen)
         seen = step.seen
         if seen % report_every < options.batch or seen >= options.images:
             train_part, held_out = pictures.compare(64)
             place = held_out_place(run, train_part.to(device), held_out.to(device), seen)
             step = replace(step, held_out=place)
-            if _rank() == 0:
+            if rank() == 0:
                 _report(run, out, seen)
         yield step
 
@@ -294,18 +291,3 @@ def _report(run: Run, out: Path, seen: int) -> None:
     header = {"seen": str(seen), "options": str(asdict(run.options))}
     save_checkpoint(out / CHECKPOINT, run.networks(), run.optimizers, header)
     save_generator(out / RESULT, run.average, what="trained on a folder of pictures")
-
-
-def _rank() -> int:
-    return distributed.get_rank() if distributed.is_initialized() else 0
-
-
-def _processes() -> int:
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-def _mean_over_processes(value: Tensor) -> Tensor:
-    if distributed.is_initialized():
-        distributed.all_reduce(value)
-        value = value / distributed.get_world_size()
-    return value

@@ -20,7 +20,7 @@ def face_weight(side: int) -> Tensor:
 
 def pyramid_l1(output: Tensor, target: Tensor, scales: int = 3) -> Tensor:
     """Mean L1 over several scales, weighted to the face."""
-    weight = face_weight(output.shape[-1])
+    weight = face_weight(output.shape[-1]).to(output.device)
     total = output.new_zeros(())
     for _ in range(scales):
         total = total + ((output - target).abs() * weight).mean()

@@ -9,7 +9,9 @@ everybody, must lead to the one that is drawn: so directions arise that mean wha
 Training starts at a coarse block of the skip architecture and ends at the full resolution, or goes
 on from finished networks (`--start portrait-128 --images 70000 --rate 0.002`). Nothing adversarial:
 a few thousand portraits and a processor without a GPU allow it. A run goes on from
-`RUN/checkpoint.safetensors` when that is there.
+`RUN/checkpoint.safetensors` when that is there. Several processes share each batch:
+
+    torchrun --nproc-per-node 4 -m weights.training.reconstruction ...
 """
 
 from __future__ import annotations
@@ -47,6 +49,13 @@ from weights.training.portraits import (
     load_portraits,
     pixel_grid,
     random_source,
+)
+from weights.training.processes import (
+    average_gradients,
+    join_processes,
+    mean_over_processes,
+    processes,
+    rank,
 )
 from weights.training.sheets import save_sheet
 
@@ -123,7 +132,7 @@ class Steps(nn.Module):
 
     def forward(self, amounts: Tensor) -> Tensor:
         """Amounts `[N, K]` in the units of `EXPRESSIONS` -> `[N, L, D]`."""
-        typical = amounts / torch.tensor(list(EXPRESSIONS.values()))
+        typical = amounts / amounts.new_tensor(list(EXPRESSIONS.values()))
         return torch.einsum("nk,kld->nld", typical, self.weight)
 
 
@@ -143,7 +152,7 @@ class Networks:
         """These two, and steps that do nothing yet."""
         steps = Steps(generator.config.num_latents, generator.config.w_dim)
         live = (generator, encoder, steps)
-        return Networks(*live, *(copy.deepcopy(network) for network in live))
+        return Networks(*live, *copy.deepcopy(live))
 
     @staticmethod
     def fresh(config: GeneratorConfig, seed: int) -> Networks:
@@ -184,6 +193,16 @@ class Networks:
             "average_steps": self.average_steps,
         }
 
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.steps.weight.device
+
+    def to(self, device: torch.device) -> None:
+        """Move all of them."""
+        for network in self.modules().values():
+            network.to(device)
+
     def average(self, decay: float) -> None:
         """Move the averages towards the networks in training."""
         for mean, live in (
@@ -219,6 +238,13 @@ class Batch:
     wanted: Tensor
     change: Tensor
     attention: Tensor
+
+    def share(self, device: torch.device) -> Batch:
+        """This process's part of the batch, on its device."""
+        n = len(self.shown) // processes()
+        mine = slice(rank() * n, (rank() + 1) * n)
+        parts = (self.shown, self.wanted, self.change, self.attention)
+        return Batch(*(part[mine].to(device) for part in parts))
 
 
 def batches(data: Portraits, options: ReconstructionOptions, start: int) -> Iterator[Batch]:
@@ -263,18 +289,24 @@ def train_step(
     options: ReconstructionOptions,
     seen: int,
 ) -> dict[str, float]:
-    """One step of Adam on a batch; returns the parts of the loss."""
+    """One step of Adam on this process's share of a batch; returns the parts of the loss."""
     rng = torch.Generator().manual_seed(options.seed * 7_919 + seen)
+    device = batch.shown.device
     side = options.side(seen)
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * options.rate(seen)
     dtype = networks.generator.compute_dtype
-    with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         base, offsets = networks.encoder.base_and_offsets(batch.shown)
-    kept = (torch.rand(len(base), 1, 1, generator=rng) < options.keep_offsets).float()
-    latents = base[:, None] + offsets * kept + networks.steps(batch.change)
-    latents = latents + options.latent_noise * torch.randn(latents.shape, generator=rng)
+    # Drawn for all processes alike, so that they differ in their pictures alone.
+    mine = slice(rank() * len(base), (rank() + 1) * len(base))
+    whole = (len(base) * processes(), *offsets.shape[1:])
+    kept = torch.rand(len(base) * processes(), 1, 1, generator=rng) < options.keep_offsets
+    wander = options.latent_noise * torch.randn(whole, generator=rng)
+    latents = base[:, None] + offsets * kept[mine].to(offsets) + networks.steps(batch.change)
+    latents = latents + wander[mine].to(device)
     noise = "random" if seen < options.noise_until else "none"
+    torch.manual_seed(rng.initial_seed() + rank())
     output = networks.generator.synthesize(latents, until=side, noise=noise).image
     if output is None:
         raise WeightsError("the generator drew no image")
@@ -283,7 +315,7 @@ def train_step(
         for picture in (batch.wanted, batch.attention)
     )
     l1, l1_at_parts = pyramid_l1(output, target), attended_l1(output, target, attention)
-    with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         distance = jittered_perceptual(perceptual, output, target, rng)
         eyes = perceptual_at_eyes(perceptual, output, target)
     size = 5e-4 * base.square().mean() + 0.01 * base.mean(0).square().mean()
@@ -291,6 +323,8 @@ def train_step(
     loss = loss + size + 0.02 * offsets.square().mean()
     optimizer.zero_grad()
     loss.backward()
+    for group in optimizer.param_groups:
+        average_gradients(group["params"])
     optimizer.step()
     return {
         "l1": l1.item(),
@@ -322,7 +356,7 @@ def evaluate(
         Figures (perceptual distance and PSNR of the encoder's reconstruction) and rows
         `[3, 10, 3, R, R]`: portraits, reconstructions, mixtures of neighbours' latents.
     """
-    images = data.network_images(slice(64))
+    images = data.network_images(slice(64)).to(networks.device)
     latents = networks.average_encoder(images)
     output = render(networks, latents, side, images.shape[-1])
     psnr = -10 * ((output - images) / 2).square().mean((1, 2, 3)).log10()
@@ -353,13 +387,13 @@ def expression_rows(networks: Networks, data: Portraits, side: int) -> Tensor:
     images, landmarks = data.network_images(chosen), data.landmarks[chosen]
     size = images.shape[-1]
     grid = pixel_grid(size).expand(len(images), -1, -1, -1)
-    latents = networks.average_encoder(images)
+    latents = networks.average_encoder(images.to(networks.device))
     rows: list[Tensor] = []
     for expression in SHOWN:
         amounts = torch.tensor([[expression.get(name, 0.0) for name in EXPRESSIONS]])
         amounts = amounts.expand(len(images), -1)
-        warped = express(images, landmarks, amounts, grid).images
-        step = networks.average_steps(amounts)
+        warped = express(images, landmarks, amounts, grid).images.to(networks.device)
+        step = networks.average_steps(amounts.to(networks.device))
         rows.append(warped)
         rows.append(render(networks, networks.average_encoder(warped), side, size))
         rows.append(render(networks, latents + step, side, size))
@@ -368,7 +402,7 @@ def expression_rows(networks: Networks, data: Portraits, side: int) -> Tensor:
 
 def train(
     data: Path, trunk: Path, out: Path, networks: Networks, options: ReconstructionOptions,
-    *, minutes: float = math.inf, report_every: int = 4000,
+    *, device: torch.device, minutes: float = math.inf, report_every: int = 4000,
 ) -> Networks:  # fmt: skip
     """Run or resume a training; leaves `checkpoint.safetensors` and sheets in `out`.
 
@@ -378,6 +412,7 @@ def train(
         out: of checkpoint and sheets.
         networks: to start from, trained in place.
         options: see there.
+        device: where to train.
         minutes: stop, resumable, after so many.
         report_every: images between two reports.
 
@@ -387,23 +422,29 @@ def train(
     resolution = networks.generator.config.resolution
     portraits = load_portraits(data, "train", resolution)
     held_out = load_portraits(data, "val", resolution)
-    perceptual = load_lpips(trunk)
+    perceptual = load_lpips(trunk).to(device)
+    networks.to(device)
     networks.generator.compute_dtype = networks.average_generator.compute_dtype = torch.bfloat16
     optimizer = _optimizer(networks, options)
     path = out / "checkpoint.safetensors"
     seen = load_checkpoint(path, networks.modules(), {"all": optimizer}) if path.exists() else 0
     deadline = time.monotonic() + 60 * minutes
-    bar = tqdm(total=options.images, initial=seen, unit="img", smoothing=0.05)
+    if options.batch % processes():
+        raise WeightsError(
+            f"a batch of {options.batch} cannot be shared by {processes()} processes"
+        )
+    bar = tqdm(total=options.images, initial=seen, unit="img", smoothing=0.05, disable=rank() > 0)
     for batch in batches(portraits, options, seen):
-        losses = train_step(networks, optimizer, perceptual, batch, options, seen)
+        losses = train_step(networks, optimizer, perceptual, batch.share(device), options, seen)
         seen += options.batch
         if not all(map(math.isfinite, losses.values())):
             raise WeightsError(f"the loss is not finite after {seen} images: lower the rate")
         networks.average(min(options.averaging, 1 - 10 / (10 + seen / options.batch)))
         bar.update(options.batch)
         bar.set_postfix({k: f"{v:.3f}" for k, v in losses.items()}, refresh=False)
-        finished = seen >= options.images or time.monotonic() > deadline
-        if seen % report_every < options.batch or finished:
+        late = mean_over_processes(torch.tensor(float(time.monotonic() > deadline), device=device))
+        finished = seen >= options.images or bool(late > 0)
+        if rank() == 0 and (seen % report_every < options.batch or finished):
             side = options.side(seen - 1)
             figures, rows = evaluate(networks, held_out, perceptual, side)
             save_sheet(rows, out / f"sheet-{seen:07d}.png")
@@ -443,6 +484,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rate", type=float, help="learning rate of the generator")
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; default %(default)s")
     parser.add_argument("--seed", type=int, default=ReconstructionOptions.seed)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
@@ -462,6 +504,7 @@ def main(argv: list[str] | None = None) -> None:
         arguments.out,
         networks,
         options,
+        device=join_processes(torch.device(arguments.device)),
         minutes=arguments.minutes,
     )
 
