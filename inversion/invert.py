@@ -23,7 +23,7 @@ from inversion.memory import plan
 from inversion.options import InversionOptions
 from inversion.project import COMPARED_SIDE, latent_statistics, project
 from inversion.resume import Keeper, identity
-from inversion.targets import gather, score
+from inversion.targets import Targets, gather, score
 from inversion.tune import tune
 from inversion.types import Inversion, InversionStep
 from weights.encoder import Encoder
@@ -143,36 +143,33 @@ def invert_together(
     if options.start == "encoder" and encoder is None:
         options = _without_encoder(options)
     base_sha256 = parameters_sha256(generator)
+    memory = plan(generator, len(targets))
     pixels = [targets.crops, targets.valid, covered]
     pixels += [] if directions is None else [directions]
-    words = (base_sha256, repr(options), str(seed), perceptual.name, str(generator.compute_dtype))
+    words = (
+        base_sha256, repr(options), str(seed), perceptual.name, str(generator.compute_dtype),
+        str(memory.together),
+    )  # fmt: skip
     keeper = Keeper(checkpoint, identity(pixels, *words) if checkpoint else "")
     rng = torch.Generator().manual_seed(seed)
     tuned = copy.deepcopy(generator).eval().requires_grad_(False)
-    memory = plan(tuned, len(targets))
     tuned.recomputing = memory.recomputing
     if bool(covered.any()):
         targets = replace(targets, crops=fill_hidden(targets.crops, covered, tuned, encoder))
     start, deviation = _start(targets.crops, tuned, options, encoder, rng)
-    starts = pivots = score(
-        tuned, start.expand(-1, tuned.config.num_latents, -1), targets, perceptual
-    )
-    far = max(s.perceptual for s in starts)
+    starts = score(tuned, start, targets, perceptual)
+    far = max(each.perceptual for each in starts)
     yield InversionStep(phase="encode", index=0, total=1, loss=far, perceptual=far)
     losses: list[float] = []
-    found: list[Tensor] = []
-    for part, some in targets.parts(memory.together):
-        latents = yield from _recorded(
-            project(
-                some, tuned, perceptual, options, start=start[part], deviation=deviation,
-                rng=rng, keeper=keeper, loop=f"project {part.start}",
-            ),
-            losses,
-        )  # fmt: skip
-        found.append(latents)
-    latents = torch.cat(found)
-    if options.projection_steps:
-        pivots = score(tuned, latents, targets, perceptual)
+    latents = yield from _recorded(
+        _project(
+            targets, tuned, perceptual, options, start=start, deviation=deviation,
+            rng=rng, keeper=keeper, together=memory.together,
+        ),
+        losses,
+    )  # fmt: skip
+    moved = options.projection_steps > 0
+    pivots = score(tuned, latents, targets, perceptual) if moved else starts
     taken = yield from _recorded(
         tune(
             targets, latents, tuned, perceptual, options, base=generator, rng=rng,
@@ -245,6 +242,29 @@ def _start(
         deviation = latent_statistics(generator, options.latent_samples, rng)[1]
     with torch.no_grad():
         return encoder(crops), deviation
+
+
+def _project(
+    targets: Targets,
+    generator: Generator,
+    perceptual: Perceptual,
+    options: InversionOptions,
+    *,
+    start: Tensor,
+    deviation: float,
+    rng: torch.Generator,
+    keeper: Keeper,
+    together: int,
+) -> Steps[InversionStep, None, Tensor]:
+    """Find the latents of all crops, so many at once."""
+    found: list[Tensor] = []
+    for part, some in targets.parts(together):
+        latents = yield from project(
+            some, generator, perceptual, options, start=start[part], deviation=deviation,
+            rng=rng, keeper=keeper, loop=f"project {part.start}",
+        )  # fmt: skip
+        found.append(latents)
+    return torch.cat(found)
 
 
 def _recorded(

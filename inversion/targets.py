@@ -82,7 +82,9 @@ def gather(
         raise NotFiniteError("the crop holds NaN or infinite pixels: the photo cannot be inverted")
     seen = real * (covered <= 0.5)
     if not bool(seen.flatten(1).any(1).all()):
-        raise InversionError("no pixel of the crop is valid: the face lies outside the photo")
+        raise InversionError(
+            "no pixel of the crop is valid: the face lies outside the photo, or all of it is hidden"
+        )
     return Targets(crops=pictures, valid=seen), covered
 
 
@@ -107,7 +109,8 @@ def compare(images: Tensor, targets: Targets, perceptual: Perceptual) -> tuple[T
 def score(
     generator: Generator, latents: Tensor, targets: Targets, perceptual: Perceptual
 ) -> list[Score]:
-    """Score each rendering of latents `[N, L, w_dim]`, as it would be shown."""
+    """Score each rendering of latents `[N, 1 or L, w_dim]`, as it would be shown."""
+    latents = latents.expand(-1, generator.config.num_latents, -1)
     scores: list[Score] = []
     for part, target in targets.parts(1):
         images = generator(latents[part]).clamp(-1, 1)
