@@ -101,11 +101,13 @@ class Crop:
         valid: [1, 1, R, R] float32, 1 where the pixel's whole area lies in the photo, 0 where any
             of it was invented.
         alignment: Where the crop lies in the photo.
+        hidden: [1, 1, R, R], above one half where something hides the face; None for nothing.
     """
 
     image: Tensor
     valid: Tensor
     alignment: Alignment
+    hidden: Tensor | None = None
 
 
 def align(landmarks: ArrayLike, resolution: int) -> Alignment:

@@ -1,5 +1,6 @@
 """The whole way, from photo to photo: align, invert, drag, compose."""
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -102,6 +103,7 @@ def edit_photo(
     square: Square | None = None,
     quality: str = "balanced",
     seed: int = 0,
+    hidden: Mask | None = None,
     session: SessionPlace | None = None,
     watch: Watch = unwatched,
 ) -> EditedPhoto:
@@ -117,6 +119,7 @@ def edit_photo(
             generator that draws no aligned faces takes the largest square in the photo's middle.
         quality: A name in `inversion.invert.QUALITIES`.
         seed: Of all randomness.
+        hidden: Photo-sized mask of what hides the face, such as a hand: it is not inverted.
         session: Where to keep the stages; an inversion found there is used again.
         watch: Sees the steps of the long stages go by.
 
@@ -127,7 +130,7 @@ def edit_photo(
     check_request(photo, edit)
     selection = select(photo, models, face=face, square=square, edit=edit)
     spec = edit.to_spec(selection.face, selection.alignment)
-    crop = cut(photo, selection)
+    crop = cut(photo, selection, hidden)
     edited = None
     if not bool(spec.anchors.all()):
         kept = open_for(session, photo, selection, crop, models, quality, seed)
@@ -231,6 +234,7 @@ def invert_crops(
         options,
         encoder=models.encoder,
         seed=seed,
+        hidden=[None if crop.hidden is None else crop.hidden.to(models.device) for crop in crops],
         directions=expression_steps(models.directions),
         checkpoint=sessions[0].folder / UNFINISHED if sessions else None,
     )
@@ -302,9 +306,17 @@ def open_for(
             generator_sha256=models.sha256,
             quality=quality,
             seed=seed,
+            hidden=hidden_sha256(crop),
         ),
     )
     return keep_crop(session, selection, crop)
+
+
+def hidden_sha256(crop: Crop) -> str:
+    """What sessions remember of the mask of what hides a face."""
+    if crop.hidden is None:
+        return ""
+    return hashlib.sha256(crop.hidden.numpy().tobytes()).hexdigest()
 
 
 def _noting(steps: Iterable[EditStep], taken: list[EditStep]) -> Iterator[EditStep]:

@@ -16,6 +16,7 @@ from pipeline.align import Alignment, crop_square
 from pipeline.engines import DEFAULT_ENGINE, OptionValue
 from pipeline.errors import RequestError
 from pipeline.faces import Face
+from pipeline.photo import Photo
 
 Point = tuple[float, float]
 Mask = NDArray[np.uint8]
@@ -223,15 +224,33 @@ def mask_to_crop(mask: Mask, alignment: Alignment) -> Tensor:
     Raises:
         RequestError: Nothing of it lies on the square.
     """
-    levels = np.repeat(mask[:, :, None], 3, axis=2).astype(np.float32)
-    levels /= FULLY
-    crop = crop_square(levels, alignment)
-    share = ((crop.image[:, :1] + 1) / 2).clamp(0, 1) * (crop.valid > 0)
-    # In steps that a session's 8-bit file keeps: an edit is composed from there, too.
-    share = (share * FULLY).round() / FULLY
+    share = _to_crop(mask, alignment)
     if not bool(share.any()):
         raise RequestError("the mask does not touch the square that is edited: paint white in it")
     return share
+
+
+def hidden_to_crop(hidden: Mask, photo: Photo, alignment: Alignment) -> Tensor:
+    """Resample a photo-sized mask of what hides a face to `[1, 1, R, R]` in [0, 1].
+
+    Raises:
+        RequestError: It has another size than the photo.
+    """
+    if hidden.shape != (photo.height, photo.width):
+        raise RequestError(
+            f"the mask of what hides the face is {hidden.shape[1]} x {hidden.shape[0]} pixels, the "
+            f"photo {photo.width} x {photo.height}: paint it at the photo's size"
+        )
+    return _to_crop(hidden, alignment)
+
+
+def _to_crop(levels: Mask, alignment: Alignment) -> Tensor:
+    shares = np.repeat(levels[:, :, None], 3, axis=2).astype(np.float32)
+    shares /= FULLY
+    crop = crop_square(shares, alignment)
+    share = ((crop.image[:, :1] + 1) / 2).clamp(0, 1) * (crop.valid > 0)
+    # In steps that a session's 8-bit file keeps: an edit is composed from there, too.
+    return (share * FULLY).round() / FULLY
 
 
 def _join(parts: Sequence[DragSpec], side: int) -> DragSpec:

@@ -34,12 +34,14 @@ class Settings:
         generator_sha256: Its identity.
         quality: A name in `inversion.invert.QUALITIES`.
         seed: Of the run's random generator.
+        hidden: SHA-256 of the mask of what hides the face; empty for none.
     """
 
     generator: str
     generator_sha256: str
     quality: str
     seed: int
+    hidden: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

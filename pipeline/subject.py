@@ -1,7 +1,7 @@
 """What of a photo is edited: the square around a face, or a square that is taken as it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from pipeline.errors import FaceError, RequestError
 from pipeline.faces import Face, find_faces
 from pipeline.models import Models
 from pipeline.photo import Photo
-from pipeline.request import EditRequest, Point
+from pipeline.request import EditRequest, Mask, Point, hidden_to_crop
 
 MIN_SQUARE = 64.0
 """Side of the smallest square that is edited, in photo pixels."""
@@ -190,6 +190,18 @@ def align_face(face: Face, resolution: int) -> Alignment:
     return alignment
 
 
-def cut(photo: Photo, selection: Selection) -> Crop:
-    """Cut out what is edited."""
-    return crop_square(photo.rgb(), selection.alignment)
+def cut(photo: Photo, selection: Selection, hidden: Mask | None = None) -> Crop:
+    """Cut out what is edited.
+
+    Args:
+        photo: Where to cut.
+        selection: The square.
+        hidden: What of the photo hides the face, such as a hand or dark glasses.
+
+    Raises:
+        RequestError: The mask has another size than the photo.
+    """
+    crop = crop_square(photo.rgb(), selection.alignment)
+    if hidden is None:
+        return crop
+    return replace(crop, hidden=hidden_to_crop(hidden, photo, selection.alignment))

@@ -21,7 +21,7 @@ from pipeline.edit import (
 from pipeline.errors import RequestError
 from pipeline.models import Models
 from pipeline.photo import Photo, read_photo
-from pipeline.request import EditRequest
+from pipeline.request import EditRequest, Mask
 from pipeline.session import Session, open_session
 from pipeline.stored import keep_edit
 from pipeline.subject import Selection, align_face, choose_face, cut, select
@@ -50,6 +50,7 @@ def edit_faces(
     faces: Sequence[int],
     quality: str = "balanced",
     seed: int = 0,
+    hidden: Mask | None = None,
     session: SessionPlace | None = None,
     watch: Watch = unwatched,
 ) -> tuple[EditedPhoto, ...]:
@@ -62,6 +63,7 @@ def edit_faces(
         faces: Their numbers from 1, left to right.
         quality: A name in `inversion.invert.QUALITIES`.
         seed: Of all randomness.
+        hidden: Photo-sized mask of what hides the faces.
         session: Where to keep the stages, each face in a folder of its own.
         watch: Sees the steps of the long stages go by.
 
@@ -76,7 +78,11 @@ def edit_faces(
     if edit.drags:
         raise RequestError("drags move points of one face: give one --face, or only presets")
     parts = [
-        _Part(selection=each, crop=cut(photo, each), spec=edit.to_spec(each.face, each.alignment))
+        _Part(
+            selection=each,
+            crop=cut(photo, each, hidden),
+            spec=edit.to_spec(each.face, each.alignment),
+        )
         for each in _select_faces(photo, models, faces)
     ]
     moving = [part for part in parts if not bool(part.spec.anchors.all())]

@@ -13,7 +13,7 @@ from pipeline.errors import FaceError, OutputError, RequestError
 from pipeline.faces import find_faces
 from pipeline.models import choose_device
 from pipeline.photo import check_folder, check_output, read_photo
-from pipeline.request import EditRequest, Point
+from pipeline.request import EditRequest, Mask, Point
 from pipeline.requestfile import read_mask, read_request
 from pipeline.subject import Square, choose_face
 
@@ -63,6 +63,11 @@ def parse_request(args: argparse.Namespace) -> EditRequest:
     )
 
 
+def read_hidden(args: argparse.Namespace) -> Mask | None:
+    """Read the mask of what hides the face, where one is given."""
+    return None if args.hidden is None else read_mask(args.hidden)
+
+
 def check_outputs(args: argparse.Namespace) -> None:
     """Check what `edit` is to write before the work that makes it.
 
@@ -71,7 +76,8 @@ def check_outputs(args: argparse.Namespace) -> None:
     """
     check_output(args.output, source=args.photo, overwrite=args.overwrite)
     extras = [path for path in (args.report, args.frames) if path is not None]
-    read = [path for path in (args.photo, args.mask, args.spec) if path is not None]
+    given = (args.photo, args.mask, args.spec, args.hidden)
+    read = [path for path in given if path is not None]
     for k, path in enumerate(extras):
         _check_extra(path, [args.output, *extras[:k]], read, overwrite=args.overwrite)
     if args.frames is not None and args.frames.suffix.lower() != ".gif":

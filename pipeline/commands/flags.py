@@ -126,6 +126,14 @@ def add_cache(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_hidden(sub: argparse.ArgumentParser) -> None:
+    """Add the mask of what is not to be inverted."""
+    sub.add_argument(
+        "--hidden", type=Path, metavar="MASK",
+        help="white where something hides the face, at the photo's size: it is not inverted",
+    )  # fmt: skip
+
+
 def add_effort(sub: argparse.ArgumentParser, *, of_session: bool = False) -> None:
     """Add the inversion's quality and seed; `of_session`: unless given, they stay as they are."""
     shown = "default the session's" if of_session else "default %(default)s"

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.commands import flags
-from pipeline.commands.arguments import check_outputs, parse_request
+from pipeline.commands.arguments import check_outputs, parse_request, read_hidden
 from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save, say_warnings
 from pipeline.edit import SessionPlace, check_request, edit_photo
 from pipeline.errors import RequestError
@@ -40,6 +40,7 @@ def add_commands(adding: Adding) -> None:
     flags.add_engine(sub)
     flags.add_networks(sub)
     flags.add_effort(sub)
+    flags.add_hidden(sub)
     sub.add_argument(
         "--session", type=Path, metavar="DIR",
         help="keep the stages here and use them again; nothing is kept without",
@@ -85,6 +86,7 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
         square=args.crop,
         quality=args.quality,
         seed=args.seed,
+        hidden=read_hidden(args),
         session=_place(args),
         watch=announcing(console, models),
     )
@@ -125,6 +127,7 @@ def _edit_several(
         faces=args.face,
         quality=args.quality,
         seed=args.seed,
+        hidden=read_hidden(args),
         session=_place(args),
         watch=announcing(console, models),
     )

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import cast
 
 from pipeline.commands import flags
-from pipeline.commands.arguments import parse_request
+from pipeline.commands.arguments import parse_request, read_hidden
 from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save, say_warnings
 from pipeline.composite import composite as carry_over
-from pipeline.edit import SessionPlace, check_request, drag_face, invert_face, open_for
+from pipeline.edit import (
+    SessionPlace,
+    check_request,
+    drag_face,
+    hidden_sha256,
+    invert_face,
+    open_for,
+)
 from pipeline.engines import engine_for
 from pipeline.errors import RequestError, SessionError
 from pipeline.models import Models
@@ -42,6 +49,7 @@ def add_commands(adding: Adding) -> None:
         "--together", action="store_true", help="tune one generator to all of the photos"
     )
     flags.add_effort(sub, of_session=True)
+    flags.add_hidden(sub)
     flags.add_networks(sub)
 
     sub = adding.command("drag", drag, "stage 3: edit the session's inversion")
@@ -82,10 +90,10 @@ def invert(args: argparse.Namespace, console: Console) -> Outcome:
     if args.photos or args.together:
         return _invert_together(args, console)
     session, photo, models = _reopen(args)
-    given = {"quality": args.quality, "seed": args.seed}
+    crop = cut(photo, recall_selection(session), read_hidden(args))
+    given = {"quality": args.quality, "seed": args.seed, "hidden": hidden_sha256(crop)}
     settings = replace(session.settings, **{k: v for k, v in given.items() if v is not None})
     session = session.with_settings(settings)
-    crop = cut(photo, recall_selection(session))
     inversion, done = invert_face(
         crop, models, settings.quality, settings.seed, session, announcing(console, models)
     )
@@ -105,6 +113,8 @@ def _invert_together(args: argparse.Namespace, console: Console) -> Outcome:
             "several photos of one person are inverted with --together; for one photo, "
             f"begin with photodrag align PHOTO --session {args.session}"
         )
+    if args.hidden is not None:
+        raise RequestError("--hidden belongs to one photo: leave it out with --together")
     models = load(args)
     quality, seed = args.quality or "balanced", args.seed or 0
     watch = announcing(console, models)

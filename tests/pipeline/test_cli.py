@@ -101,6 +101,30 @@ def test_invert_takes_other_settings_than_the_session_began_with(
     assert (kept["reused"], kept["seed"]) == (True, 5)
 
 
+def test_what_hides_the_face_is_another_inversion(
+    inverted: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    shutil.copytree(inverted, tmp_path / "s")
+    hidden = np.zeros((512, 512), np.uint8)
+    hidden[140:300, 100:400] = 255
+    Image.fromarray(hidden).save(tmp_path / "hidden.png")
+    covered = ["--hidden", str(tmp_path / "hidden.png")]
+    session = ["--session", str(tmp_path / "s"), "--device", "cpu", "--json"]
+
+    def reused(*flags: str) -> bool:
+        capsys.readouterr()
+        assert main(["invert", *session, *flags]) == 0
+        return json.loads(capsys.readouterr().out)["reused"]
+
+    assert reused()
+    assert not reused(*covered)
+    assert reused(*covered)
+    assert not reused()
+    photos = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert main(["invert", *photos, "--together", *session, *covered]) == 1
+    assert "--hidden belongs to one photo" in capsys.readouterr().err
+
+
 def test_a_still_edit_copies_the_pixels(portrait: Path, tiny_file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     argv = ["edit", str(portrait), "-o", str(out), "--generator", str(tiny_file)]

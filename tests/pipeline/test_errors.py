@@ -201,6 +201,15 @@ def test_mask_of_another_size(refused: Run, tmp_path: Path) -> None:
     assert "the mask is 64 x 32 pixels, the photo 512 x 512" in message
 
 
+def test_mask_of_what_hides_the_face(refused: Run, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    Image.new("L", (64, 32), 255).save(mask)
+    message = refused("--preset", "smile", "--hidden", str(mask))
+    assert "hides the face is 64 x 32 pixels, the photo 512 x 512" in message
+    Image.new("L", (512, 512), 255).save(mask)
+    assert "all of it is hidden" in refused("--preset", "smile", "--hidden", str(mask))
+
+
 def test_empty_mask(refused: Run, tmp_path: Path) -> None:
     mask = tmp_path / "mask.png"
     Image.new("L", (512, 512), 0).save(mask)
