@@ -87,8 +87,8 @@ def find_correspondence(
     """
     if render.shape != edited.shape or render.ndim != 3:
         raise PipelineError(
-            f"Renderings of sizes {render.shape} and {edited.shape} cannot be matched; "
-            "render both with the same generator."
+            f"renderings of sizes {render.shape} and {edited.shape} cannot be matched: "
+            "render both with the same generator"
         )
     options = options or FlowOptions()
     side = render.shape[1]
@@ -219,7 +219,7 @@ def _flow_from_handles(
     if handles is None and finals is None:
         return None
     if handles is None or finals is None or handles.shape != finals.shape:
-        raise PipelineError("Handles and their final points differ in number; give one for each.")
+        raise PipelineError("handles and their final points differ in number: give one for each")
     rows, columns = np.mgrid[area].astype(np.float32) + np.float32(0.5)
     total = np.zeros((*rows.shape, 2), np.float32)
     weights = np.zeros((*rows.shape, 1), np.float32)

@@ -80,6 +80,16 @@ class Desk:
             raise UnknownError("no face is chosen")
         return slot
 
+    @property
+    def remark(self) -> str:
+        """What is to be said of the face's history; mostly nothing."""
+        if self.slot is None or not self.document.skipped:
+            return ""
+        return (
+            "part of this face's history is damaged and left out; the damaged file is kept in "
+            f"{self.slot.folder}"
+        )
+
     def lay(self, record: PhotoRecord | None, face: int | None = None) -> None:
         """Take a photo, and a face of it; the only one is taken without being asked for."""
         self.record = record and self.shelf.touch(record)

@@ -66,11 +66,13 @@ class Document:
         edits: All edits by number.
         moments: Oldest first; the first one cannot be undone.
         now: Index of the present moment.
+        skipped: Number of edits and moments that could not be read.
     """
 
     edits: Mapping[int, EditNote]
     moments: tuple[Moment, ...]
     now: int
+    skipped: int = 0
 
     @classmethod
     def begin(cls, draft: Draft) -> "Document":
@@ -151,23 +153,44 @@ class Document:
 
 
 def read_document(record: Json) -> Document:
-    """Undo `Document.to_json`.
+    """Undo `Document.to_json`; what cannot be read of it is skipped and counted."""
+    edits: dict[int, EditNote] = {}
+    written, moments = _list(record, "edits"), _list(record, "moments")
+    for fields in written:
+        note = _read_note(fields)
+        # A parent comes before its edits, so that every way back has an end.
+        if note is not None and (note.parent == UNTOUCHED or note.parent in edits):
+            edits[note.edit] = note
+    read = [_read_moment(fields, edits) for fields in moments]
+    kept = tuple(moment for moment in read if moment is not None)
+    at = record.get("now")
+    before = read[: at + 1] if isinstance(at, int) and at >= 0 else read
+    now = sum(moment is not None for moment in before) - 1
+    skipped = len(written) - len(edits) + len(moments) - len(kept)
+    if not kept:
+        return replace(Document.begin(Draft()), edits=edits, skipped=max(skipped, 1))
+    return Document(edits=edits, moments=kept, now=max(now, 0), skipped=skipped)
 
-    Raises:
-        MessageError: The record is no document.
-    """
-    fields = cast("dict[str, Any]", record)
+
+def _list(record: Json, name: str) -> list[object]:
+    found = record.get(name)
+    return cast("list[object]", found) if isinstance(found, list) else []
+
+
+def _read_note(fields: object) -> EditNote | None:
     try:
-        notes = [
-            replace(EditNote(**note), rect=note["rect"] and tuple(note["rect"]))
-            for note in fields["edits"]
-        ]
-        moments = tuple(
-            Moment(shown=int(m["shown"]), draft=read_draft(m["draft"])) for m in fields["moments"]
-        )
-        now = int(fields["now"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise MessageError(f"the history is damaged ({error})") from error
-    if not 0 <= now < len(moments):
-        raise MessageError("the history is damaged: it is at no moment")
-    return Document(edits={note.edit: note for note in notes}, moments=moments, now=now)
+        note = EditNote(**cast("dict[str, Any]", fields))
+        x0, y0, x1, y1 = map(int, note.rect or (0, 0, 0, 0))
+        rect = None if note.rect is None else (x0, y0, x1, y1)
+        return replace(note, edit=int(note.edit), parent=int(note.parent), rect=rect)
+    except (TypeError, ValueError):
+        return None
+
+
+def _read_moment(fields: object, edits: Mapping[int, EditNote]) -> Moment | None:
+    try:
+        record = cast("dict[str, Any]", fields)
+        moment = Moment(shown=int(record["shown"]), draft=read_draft(record["draft"]))
+    except (KeyError, TypeError, ValueError, MessageError):
+        return None
+    return moment if moment.shown == UNTOUCHED or moment.shown in edits else None

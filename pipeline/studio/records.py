@@ -1,6 +1,7 @@
 """A photo and an inversion as the studio keeps them: where their files lie, and what is in them."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from pipeline.faces import Face
 from pipeline.photo import Photo, read_photo
-from pipeline.session import Json, write_atomically, write_json
+from pipeline.session import Json, file_sha256, write_atomically, write_json
 from pipeline.stored import face_json
 from pipeline.studio.document import Document, read_document
 from pipeline.studio.errors import MessageError
@@ -87,11 +88,24 @@ class Slot:
     def read_document(self) -> Document | None:
         """The history, or None where none was kept yet.
 
+        A damaged one is copied, since the next change replaces it.
+
         Raises:
-            MessageError: It is damaged.
+            SessionError: The disk does not take the copy.
         """
-        record = read_record(self.document_file)
-        return None if record is None else read_document(record)
+        try:
+            record = read_record(self.document_file)
+            document = None if record is None else read_document(record)
+        except MessageError:
+            document = read_document({})
+        if document is not None and document.skipped:
+            name = f"document-damaged-{file_sha256(self.document_file)[:8]}.json"
+            if not (self.folder / name).exists():
+                write_atomically(self.folder / name, self._copy_document)
+        return document
+
+    def _copy_document(self, path: Path) -> None:
+        shutil.copyfile(self.document_file, path)
 
     def keep_document(self, document: Document) -> None:
         """Write the history.

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -247,15 +248,16 @@ def _keep_reached(slot: Slot, step: EditStep) -> None:
 
 def _recall_reached(slot: Slot) -> EditStep | None:
     path = slot.folder / REACHED
-    if not path.is_file():
-        return None
-    tensors = load_file(path)
-    index, loss, distance = tensors["numbers"].tolist()
-    return EditStep(
-        index=int(index),
-        points=tensors["points"],
-        loss=loss,
-        mean_distance=distance,
-        reached=tensors["reached"],
-        latents=tensors["latents"],
-    )
+    try:
+        tensors = load_file(path)
+        index, loss, distance = tensors["numbers"].tolist()
+        return EditStep(
+            index=int(index),
+            points=tensors["points"],
+            loss=loss,
+            mean_distance=distance,
+            reached=tensors["reached"],
+            latents=tensors["latents"],
+        )
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None  # the run is then as if it had never begun

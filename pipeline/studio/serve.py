@@ -50,13 +50,17 @@ def open_port(port: int | None) -> socket.socket:
 class Served:
     """A studio that is about to listen; `server.should_exit` ends it."""
 
+    shelf: Shelf
     server: uvicorn.Server
     listener: socket.socket
     address: str
 
     async def run(self) -> None:
         """Serve until told to leave off."""
-        await self.server.serve(sockets=[self.listener])
+        try:
+            await self.server.serve(sockets=[self.listener])
+        finally:
+            self.shelf.close()
 
 
 def prepare(
@@ -100,7 +104,7 @@ def prepare(
         timeout_graceful_shutdown=5,
     )
     server = _Server(config, lambda: ready(address))
-    return Served(server=server, listener=listener, address=address)
+    return Served(shelf=shelf, server=server, listener=listener, address=address)
 
 
 def serve(

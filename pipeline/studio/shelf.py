@@ -1,6 +1,6 @@
 """Everything that the studio keeps on disk; the folder is the state, and outlives every crash.
 
-    token  desk.json                       the address's secret; what lies on the desk
+    token  desk.json  lock                 the address's secret; what lies on the desk; who writes
     photos/ID/photo.jpg  about.json        the file as it came, ID from its SHA-256; its name
     photos/ID/faces.json                   the faces, once looked for
     photos/ID/face-2/masks/ID.png          painted masks, as large as the photo
@@ -21,6 +21,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
+import filelock
+
 from pipeline.decode import KINDS
 from pipeline.errors import SessionError
 from pipeline.photo import Photo, read_photo
@@ -32,10 +34,16 @@ from pipeline.studio.settings import StudioSettings
 
 ID_LENGTH = 16
 _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
+_FACE = re.compile(r"face-(\d+)")
+_SLOT = re.compile(r"(?P<quality>[a-z]+)-(?P<seed>\d+)-(?P<generator>[0-9a-f]{8})")
 
 
 class Shelf:
-    """The folder of all photos."""
+    """The folder of all photos, which nobody else writes into until it is closed.
+
+    Raises:
+        SessionError: The folder cannot be used, or another studio is open in it.
+    """
 
     def __init__(self, folder: Path, generator_sha256: str) -> None:
         self.folder = folder
@@ -44,8 +52,13 @@ class Shelf:
             (folder / "photos").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SessionError(f"cannot use the folder {folder}: {error.strerror}") from error
+        self._lock = _lock(folder)
         for left in folder.glob("photos/*/exports"):  # nobody has their addresses any more
             shutil.rmtree(left, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let others write."""
+        self._lock.release()
 
     def token(self) -> str:
         """The address's secret: made once, kept readable for the owner only."""
@@ -153,16 +166,23 @@ class Shelf:
 
     def faces_begun(self, record: PhotoRecord) -> list[int]:
         """Numbers of the faces about which anything is kept."""
-        return sorted(int(path.name[5:]) for path in record.folder.glob("face-*/"))
+        found = (_FACE.fullmatch(path.name) for path in record.folder.iterdir())
+        return sorted(int(name[1]) for name in found if name)
 
     def slots(self, record: PhotoRecord, face: int) -> list[Slot]:
         """All inversions of a face that were begun."""
         folders = sorted(self.face_folder(record, face).glob("*-*-*/"))
-        named = ((folder, folder.name.rsplit("-", 2)) for folder in folders)
+        named = ((folder, _SLOT.fullmatch(folder.name)) for folder in folders)
         return [
-            Slot(record=record, face=face, quality=quality, seed=int(seed), folder=folder)
-            for folder, (quality, seed, generator) in named
-            if generator == self._generator
+            Slot(
+                record=record,
+                face=face,
+                quality=name["quality"],
+                seed=int(name["seed"]),
+                folder=folder,
+            )
+            for folder, name in named
+            if name and name["generator"] == self._generator
         ]
 
     def face_folder(self, record: PhotoRecord, face: int) -> Path:
@@ -175,10 +195,25 @@ class Shelf:
             if about is None:
                 return None
             file = folder / str(about.pop("file"))
-            notes = tuple(about.pop("notes"))
-            return PhotoRecord(**about, notes=notes, file=file) if file.is_file() else None
-        except (KeyError, TypeError, MessageError):
+            numbers = {name: int(about.pop(name)) for name in ("width", "height")}
+            opened, notes = float(about.pop("opened")), tuple(map(str, about.pop("notes")))
+            record = PhotoRecord(**about, **numbers, opened=opened, notes=notes, file=file)
+            return record if file.is_file() else None
+        except (KeyError, TypeError, ValueError, MessageError):
             return None
+
+
+def _lock(folder: Path) -> filelock.BaseFileLock:
+    """Lock a folder; a process that dies lets go of it."""
+    lock = filelock.FileLock(folder / "lock", thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise SessionError(
+            f"another studio is open in {folder}: use that one, close it, or choose another "
+            "--folder"
+        ) from error
+    return lock
 
 
 def _suffix(photo: Photo) -> str:

@@ -75,6 +75,7 @@ class Studio:
             "face": desk.face,
             "settings": desk.settings.to_json(),
             "inversion": slot and views.describe_inversion(slot),
+            "remark": desk.remark,
             "layers": describe_layers(desk.layers(document.moment.shown)),
             **views.describe_document(document),
             "command": command_line(slot, document, models) if slot else "",

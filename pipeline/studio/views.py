@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from editing.presets import PRESETS, STRONGEST
 from editing.regions import REGIONS
 from inversion.invert import QUALITIES
 from inversion.types import InversionReport
@@ -20,6 +19,7 @@ from pipeline.studio.pictures import MASK_SIDE, display_size
 from pipeline.studio.records import PhotoRecord, Slot, read_faces
 from pipeline.studio.settings import describe_engines
 from pipeline.studio.shelf import Shelf
+from pipeline.studio.sliders import describe_sliders, title_of
 from pipeline.subject import align_face
 from pipeline.version import VERSION
 from weights.errors import PhotodragError
@@ -51,22 +51,11 @@ def describe_studio(models: Models) -> Json:
             "points": MOST_POINTS,
             "mask_side": MASK_SIDE,
         },
-        "presets": [
-            {
-                "name": name,
-                "title": _title(name),
-                "group": _title(preset.regions[0]),
-                "least": -STRONGEST,
-                "most": STRONGEST,
-                "step": 0.05,
-            }
-            for name, preset in PRESETS.items()
-            if preset.sign > 0  # the others are a slider's negative half
-        ],
+        "presets": describe_sliders(),
         "regions": [
-            {"name": name, "title": _title(REGION_TITLES.get(name, name))} for name in REGIONS
+            {"name": name, "title": title_of(REGION_TITLES.get(name, name))} for name in REGIONS
         ],
-        "qualities": [{"name": name, "title": _title(name), "seconds": None} for name in QUALITIES],
+        "qualities": [{"name": name, "title": title_of(name)} for name in QUALITIES],
         "engines": describe_engines(),
         "problems": _problems(models),
     }
@@ -182,14 +171,10 @@ def round_points(points: "np.ndarray[Any, Any]") -> list[list[float]]:
     return np.round(points, 2).tolist()
 
 
-def _title(name: str) -> str:
-    return name.replace("-", " ").capitalize()
-
-
 def _problems(models: Models) -> list[str]:
     problems: list[str] = []
     if models.device.type == "cpu":
         problems.append(
-            "No graphics card is used: an inversion takes seconds to minutes, an edit seconds."
+            "No graphics card is used: preparing a face takes seconds to minutes, an edit seconds."
         )
     return problems

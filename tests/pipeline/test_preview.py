@@ -10,9 +10,10 @@ from torch.nn import functional as F
 from editing.spec import DragSpec
 from pipeline.align import Alignment
 from pipeline.bands import bounds
-from pipeline.composite import composite
+from pipeline.composite import Composite, composite
 from pipeline.photo import Photo, read_photo
 from pipeline.preview import QUICK, Preview, begin_preview, compose_preview
+from pipeline.transfer import CompositeOptions
 
 POINT = torch.tensor([[16.0, 16.0]])
 SPEC = DragSpec(handles=POINT, targets=POINT + 2, resolution=32)
@@ -27,6 +28,20 @@ def renderings() -> tuple[torch.Tensor, torch.Tensor]:
     near = torch.exp(-8 * (x**2 + y**2)) * 4 / 32
     grid = torch.stack((x - near, y - near), dim=-1)[None]
     return picture, F.grid_sample(picture, grid, align_corners=False, padding_mode="border")
+
+
+def in_full(photo: Photo, square: Alignment, options: CompositeOptions | None = None) -> Composite:
+    """The composition of the renderings into the photo itself."""
+    render, edited = renderings()
+    return composite(
+        photo,
+        square,
+        render,
+        edited,
+        handles=SPEC.handles,
+        finals=SPEC.targets,
+        options=options,
+    )
 
 
 @pytest.fixture
@@ -46,14 +61,13 @@ def test_a_small_face_is_composed_as_in_the_end(photo: Photo) -> None:
     found = compose_preview(preview, edited, SPEC, SPEC.targets)
     assert found is not None
     x0, y0, x1, y1 = preview.to_photo(found[0])
-    known = {"handles": SPEC.handles, "finals": SPEC.targets}
-    whole = composite(photo, square, render, edited, **known, options=QUICK)
+    whole = in_full(photo, square, QUICK)
     assert bounds(whole.changed) == (x0, y0, x1, y1)
     # Another origin rounds coordinates otherwise.
     away = found[1].astype(int) - whole.photo.pixels[y0:y1, x0:x1]
     assert np.abs(away).max() <= 1
     # What a frame saves hardly shows.
-    final = composite(photo, square, render, edited, **known)
+    final = in_full(photo, square)
     moved = np.abs(final.photo.pixels.astype(int) - photo.pixels)[final.changed].mean()
     away = np.abs(final.photo.pixels.astype(int) - whole.photo.pixels)[final.changed]
     assert away.mean() < moved / 2
@@ -72,8 +86,7 @@ def test_a_large_face_is_reduced_by_a_whole_factor(photo: Photo) -> None:
     assert found is not None
     x0, y0, x1, y1 = preview.to_photo(found[0])
     assert (x1 - x0, y1 - y0) == (3 * found[1].shape[1], 3 * found[1].shape[0])
-    known = {"handles": SPEC.handles, "finals": SPEC.targets}
-    composed = composite(whole, square, render, edited, **known, options=QUICK)
+    composed = in_full(whole, square, QUICK)
     shown = composed.photo.pixels[y0:y1, x0:x1].reshape(*found[1].shape[:1], 3, -1, 3, 3)
     assert np.abs(shown.mean(axis=(1, 3)) - found[1]).mean() < 2
 

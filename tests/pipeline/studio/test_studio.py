@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
+from pipeline.errors import SessionError
 from pipeline.photo import read_photo
+from pipeline.studio.shelf import Shelf
 from tests.pipeline.studio.conftest import Serving
 from tests.pipeline.studio.talking import Json, Talk
 
@@ -326,6 +328,35 @@ def test_a_damaged_desk_is_an_empty_one(serving: Serving, tmp_path: Path, desk: 
     with serving(tmp_path) as talk:
         talk.open()
         assert talk.state["photo"] is None
+
+
+@pytest.mark.parametrize("damage", ["{", '{"edits": [7], "moments": []}'])
+def test_a_damaged_history_blocks_nothing_and_is_kept(
+    serving: Serving, folder: Path, portrait: Path, damage: str
+) -> None:
+    face = next((folder / "photos").glob("*/face-1"))
+    slot = next(face.glob("fast-0-*"))
+    for other in (slot, face.with_name("face-2") / slot.name):
+        other.mkdir(parents=True, exist_ok=True)
+        (other / "document.json").write_text(damage)
+    with serving(folder) as talk:
+        talk.open()
+        assert talk.idle()["face"] == 1
+        assert "damaged" in talk.state["remark"]
+        assert str(slot) in talk.state["remark"]
+        assert ask_for(talk, presets={"smile": 1.0})["type"] == "done"
+        assert talk.upload("photos", portrait.read_bytes(), "again.png").status == 200
+        talk.until(lambda state: not state["remark"])
+    (kept,) = slot.glob("document-damaged-*.json")
+    assert kept.read_text() == damage
+
+
+def test_a_folder_is_one_studios(serving: Serving, tmp_path: Path) -> None:
+    taken = f"another studio is open in {tmp_path}: "
+    with serving(tmp_path), pytest.raises(SessionError, match=taken):
+        Shelf(tmp_path, "")
+    with serving(tmp_path) as talk:
+        talk.open()
 
 
 def test_forgetting_a_photo_deletes_it(talk: Talk, folder: Path) -> None:
