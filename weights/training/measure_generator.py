@@ -1,8 +1,9 @@
-"""How good a generator and its encoder are, on portraits that they did not see.
+"""How true an encoder's reconstructions are, on portraits that it did not see.
 
     python -m weights.training.measure_generator --data PORTRAITS --trunk LPIPS_TRUNK --out FOLDER
 
-Prints the figures as JSON and leaves a contact sheet of samples and one of reconstructions.
+Prints the figures as JSON and leaves a contact sheet of reconstructions and one of the generator's
+samples, which `photodrag evaluate samples` measures.
 """
 
 from __future__ import annotations
@@ -14,19 +15,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from weights.encoder import Encoder
 from weights.errors import MissingWeightsError
-from weights.face_finder import load_face_finder
 from weights.perceptual import Perceptual, load_lpips
 from weights.store import DEFAULT_GENERATOR, load_encoder, load_generator
 from weights.stylegan2 import Generator
 from weights.training.portraits import Portraits, load_portraits
 from weights.training.sheets import save_sheet
-
-WHOLE_CROP = (0.5, 0.56, 0.75, 0.0)
-"""Where an aligned crop shows its face: centre, side (in crop sides) and angle."""
 
 
 @torch.no_grad()
@@ -64,40 +60,6 @@ def reconstruction_figures(
     }
 
 
-@torch.no_grad()
-def sample_figures(
-    samples: Tensor, training: Portraits, held_out: Portraits, perceptual: Perceptual
-) -> dict[str, float]:
-    """Faces found in samples, their variety, and their distance to the nearest training portrait.
-
-    `variety` is the mean perceptual distance of two samples, `variety_held_out` of two colour
-    portraits; `nearest` that of a sample to the nearest training portrait (the nearest by the
-    perceptual distance among the eight nearest by pixels), `nearest_held_out` of a held-out one.
-    """
-    places = torch.tensor([WHOLE_CROP]) * torch.tensor([samples.shape[-1]] * 3 + [1])
-    finder = load_face_finder().landmarks
-    logits = torch.cat([finder.locate((s + 1) / 2, places).logit for s in samples.split(1)])
-    real = held_out.network_images(held_out.colour)[: len(samples)]
-    return {
-        "faces_found": (logits > 0).float().mean().item(),
-        "variety": distances(perceptual, samples, samples.roll(1, 0)).mean().item(),
-        "variety_held_out": distances(perceptual, real, real.roll(1, 0)).mean().item(),
-        "nearest": _nearest(samples, training, perceptual).mean().item(),
-        "nearest_held_out": _nearest(real, training, perceptual).mean().item(),
-    }
-
-
-def _nearest(images: Tensor, training: Portraits, perceptual: Perceptual) -> Tensor:
-    known = training.network_images()
-    thumbnails = F.adaptive_avg_pool2d(known, 16).flatten(1)
-    best: list[Tensor] = []
-    for image in images.split(1):
-        away = torch.cdist(F.adaptive_avg_pool2d(image, 16).flatten(1), thumbnails)[0]
-        near = known[away.topk(min(8, len(known)), largest=False).indices]
-        best.append(distances(perceptual, image.expand_as(near), near).min())
-    return torch.stack(best)
-
-
 def main(argv: list[str] | None = None) -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, prog="weights.training.measure_generator")
@@ -113,7 +75,6 @@ def main(argv: list[str] | None = None) -> None:
         raise MissingWeightsError(f"{arguments.generator} has no encoder to measure")
     perceptual = load_lpips(arguments.trunk)
     side = generator.config.resolution
-    training = load_portraits(arguments.data, "train", side)
     held_out = load_portraits(arguments.data, "val", side)
     output = reconstruct(generator, encoder, held_out.network_images())
     samples = sample(generator, arguments.samples, psi=0.7, seed=arguments.seed)
@@ -123,7 +84,6 @@ def main(argv: list[str] | None = None) -> None:
     pictures = torch.stack([held_out.network_images(slice(10)), output[:10]])
     save_sheet(pictures, arguments.out / "reconstructions.png")
     figures = reconstruction_figures(output, held_out, perceptual)
-    figures |= sample_figures(samples, training, held_out, perceptual)
     json.dump({name: round(value, 4) for name, value in figures.items()}, sys.stdout, indent=2)
     sys.stdout.write("\n")
 
