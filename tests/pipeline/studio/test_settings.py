@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from editing.engine import ENGINES
+from editing.presets import PRESETS
 from pipeline.engines import OPTIONS, choose_engine
 from pipeline.errors import RequestError
 from pipeline.studio.errors import MessageError
 from pipeline.studio.settings import StudioSettings, describe_engines, read_settings
+from pipeline.studio.sliders import describe_sliders
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -54,3 +56,13 @@ def test_what_is_left_out_stays() -> None:
     assert read_settings({"quality": "fast"}, before) == StudioSettings(
         quality="fast", seed=4, options={"max_steps": 7}
     )
+
+
+def test_every_preset_is_on_a_slider() -> None:
+    sliders = {each["name"]: each for each in describe_sliders()}
+    for name, preset in PRESETS.items():
+        title = name.replace("-", " ").capitalize()
+        assert name in sliders or title in {each["opposite"] for each in sliders.values()}
+        assert (name in sliders) == (preset.sign > 0)
+    assert sliders["open-eyes"]["opposite"] == "Close eyes"
+    assert sliders["open-eyes"]["group"] is None

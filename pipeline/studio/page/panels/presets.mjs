@@ -2,12 +2,10 @@
  * Sliders for named expressions, and the expression of another photo.
  */
 
-import { byId, element, fillSlider, rebuild, say } from "../dom.mjs";
+import { byId, element, fillSlider, icon, rebuild, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 import { setExpression, setPreset } from "../state/draft.mjs";
 import { strength } from "../state/wording.mjs";
-
-const FEW = 6;
 
 export function createPresets(store, actions) {
   createExpression(store, actions);
@@ -16,6 +14,10 @@ export function createPresets(store, actions) {
     rebuild(byId("presets"), state.hello.presets, () => sliders(state.hello.presets, store, actions));
     const { presets, expression } = app.draftOf(state);
     const usable = app.chosenFace(state) !== null && !app.chosenFace(state).problem;
+    for (const group of byId("presets").querySelectorAll("details")) {
+      // What is set must be seen, also after a reload.
+      if ([...group.querySelectorAll("input")].some(({ dataset }) => presets[dataset.name])) group.open = true;
+    }
     for (const row of byId("presets").querySelectorAll(".slider")) {
       const slider = row.querySelector("input");
       const value = presets[slider.dataset.name] ?? 0;
@@ -32,17 +34,16 @@ export function createPresets(store, actions) {
   };
 }
 
-/** A slider for each; many are put under headings. */
+/** A slider for each; those of a group can be folded away under its name. */
 function sliders(presets, store, actions) {
-  const groups = new Map();
-  for (const preset of presets) {
-    const group = presets.length > FEW ? (preset.group ?? "") : "";
-    groups.set(group, [...(groups.get(group) ?? []), presetSlider(preset, store, actions)]);
-  }
-  return [...groups].flatMap(([group, rows]) => (group ? [element("h3", {}, group), ...rows] : rows));
+  const rowsOf = (group) => presets.filter((one) => one.group === group).map((one) => presetSlider(one, store, actions));
+  const groups = [...new Set(presets.map(({ group }) => group))].filter((group) => group !== null);
+  const folded = (group) => element("details", { class: "fold" },
+    element("summary", {}, group, icon("down")), ...rowsOf(group));
+  return [...rowsOf(null), ...groups.map(folded)];
 }
 
-function presetSlider({ name, title, least, most, step }, store, actions) {
+function presetSlider({ name, title, opposite, least, most, step }, store, actions) {
   const slider = element("input", {
     type: "range", min: String(least), max: String(most), step: String(step), value: "0", "data-name": name,
   });
@@ -54,7 +55,7 @@ function presetSlider({ name, title, least, most, step }, store, actions) {
   };
   slider.addEventListener("input", () => store.change(app.gestured, change()));
   slider.addEventListener("change", () => actions.commit(change()));
-  const row = element("label", { class: "slider", "data-preset": name }, element("span", {}, title), slider, element("output"));
+  const row = element("label", { class: "slider", "data-preset": name, "data-tip": opposite && `${opposite}  ·  ${title}` }, element("span", {}, title), slider, element("output"));
   row.addEventListener("dblclick", () => actions.commit(setPreset(app.draftOf(store.state), name, 0)));
   return row;
 }
