@@ -1,39 +1,60 @@
-"""The regressions find what was put in, and a tiny run gives directions of the right shape."""
+"""Measures, the regression, lengths; a tiny run gives directions of the right shape."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
 
+from weights.directions import Directions, DirectionsConfig
 from weights.encoder import Encoder, EncoderConfig
 from weights.errors import WeightsError
-from weights.training.directions import EXPRESSIONS, face_measures, find_directions, regress
-from weights.training.portraits import PARTS, Portraits
+from weights.stylegan2 import Generator
+from weights.training.directions import (
+    MEASURED,
+    changes,
+    face_measures,
+    find_directions,
+    lengthen,
+    regress,
+    shares_drawn,
+)
+from weights.training.expressions import EXPRESSIONS
+from weights.training.portraits import Portraits
 
 
 @pytest.fixture
-def face() -> Tensor:
-    """`[1, 68, 2]`: eyes at (40, 50) and (80, 50), everything else in a row below."""
-    points = torch.stack([torch.linspace(30, 90, 68), torch.full((68,), 80.0)], 1)
-    points[36:42] = torch.tensor([40.0, 50.0])
-    points[42:48] = torch.tensor([80.0, 50.0])
-    points[30] = torch.tensor([60.0, 65.0])
-    points[48], points[54] = torch.tensor([48.0, 90.0]), torch.tensor([72.0, 90.0])
-    points[[61, 62, 63], 1], points[[65, 66, 67], 1] = 88.0, 96.0
-    return points[None]
+def face(landmarks: npt.NDArray[np.float64]) -> Tensor:
+    """`[1, 68, 2]` landmarks in a picture of 128 px."""
+    return torch.from_numpy(landmarks).float()[None]
 
 
-def test_measures_are_in_eyes_apart_and_degrees(face: Tensor) -> None:
-    width, opening, yaw = face_measures(face)[0, : len(EXPRESSIONS)].tolist()
-    assert width == pytest.approx(24 / 40)
-    assert opening == pytest.approx(8 / 40)
-    assert yaw == pytest.approx(0, abs=1e-4)
-    face[0, 30, 0] += 0.66 * 40 * math.sin(math.radians(20))
-    assert face_measures(face)[0, 2].item() == pytest.approx(20, abs=1e-3)
+def test_measures_are_in_the_units_of_the_expressions(face: Tensor) -> None:
+    before = face_measures(face)
+    apart = (face[0, 42:48].mean(0) - face[0, 36:42].mean(0)).norm()
+    after = face.clone()
+    after[0, [48, 54], 1] -= 0.1 * apart
+    after[0, [65, 66, 67], 1] += 0.2 * apart
+    after[0, 17:22, 1] -= 0.05 * apart
+    after[0, 30, 0] += 0.66 * apart * math.sin(math.radians(20))
+    change = changes(before, face_measures(after))[0]
+    drawn = dict(zip(MEASURED, change.tolist(), strict=True))
+    wanted = {"smile": 0.1, "mouth-open": 0.2, "brow-left": 0.05, "yaw": 20.0, "lid-left": 0.0}
+    for name, amount in wanted.items():
+        assert drawn[name] == pytest.approx(amount, abs=1e-3), name
+
+
+def test_a_closed_lid_is_one(face: Tensor) -> None:
+    closed = face.clone()
+    closed[0, [37, 38]] = face[0, [41, 40]]
+    drawn = changes(face_measures(face), face_measures(closed))[0]
+    # The lids' landmarks also say where an eye is, so the other one's aperture changes a little.
+    assert drawn[MEASURED.index("lid-left")] == pytest.approx(1, abs=0.05)
+    assert drawn[MEASURED.index("lid-right")] == pytest.approx(0, abs=0.05)
 
 
 def test_measures_do_not_change_with_place_size_and_roll(face: Tensor) -> None:
@@ -53,14 +74,25 @@ def test_regression_recovers_a_linear_map() -> None:
         regress([])
 
 
-def test_a_tiny_run(face: Tensor) -> None:
+def test_directions_take_the_length_that_comes_nearest() -> None:
+    directions = Directions(DirectionsConfig(names=("a", "b"), num_latents=2, w_dim=3))
+    directions.vectors.fill_(1.0)
+    lengthen(directions, torch.tensor([[0.1, 0.5, 0.2], [0.3, 0.2, 0.1]]), (1.0, 1.5, 2.0))
+    assert directions.vectors[:, 0, 0].tolist() == [1.5, 1.0]
+
+
+def test_a_tiny_run(face: Tensor, tiny_generator: Generator) -> None:
     rng = np.random.default_rng(0)
-    images = torch.from_numpy(rng.integers(0, 255, (6, 3, 128, 128), dtype=np.uint8))
-    data = Portraits(images, face.expand(6, -1, -1) / 64 - 1, torch.ones(6, dtype=torch.bool))
+    images = torch.from_numpy(rng.integers(0, 255, (4, 3, 32, 32), dtype=np.uint8))
+    data = Portraits(images, face.expand(4, -1, -1) / 64 - 1, torch.ones(4, dtype=torch.bool))
     torch.manual_seed(0)
-    encoder = Encoder(EncoderConfig(resolution=128, num_latents=2, w_dim=8)).eval()
+    config = EncoderConfig(resolution=32, num_latents=tiny_generator.config.num_latents, w_dim=32)
+    encoder = Encoder(config).eval().requires_grad_(False)
     found = find_directions(encoder, data, views=1, seed=3)
-    assert found.vectors.shape == (len(EXPRESSIONS) + 2 * len(PARTS), 2, 8)
+    assert found.config.names == tuple(EXPRESSIONS)
     assert found.vectors.isfinite().all()
     again = find_directions(encoder, data, views=1, seed=3)
     assert torch.equal(found.vectors, again.vectors)
+    found.vectors.zero_()
+    shares = shares_drawn(found, tiny_generator, encoder, data)
+    torch.testing.assert_close(shares, torch.zeros(len(EXPRESSIONS), 1))

@@ -1,55 +1,54 @@
-"""Find directions in W+ that change one thing about a face, by regression on portraits.
+"""Scale directions in W+ to what they draw, and find them where training has left none.
 
     python -m weights.training.directions --data PORTRAITS --out FOLDER --name portrait-128
 
-Two regressions of the encoder's latents. Expressions and the turn of the head: on what the
-landmarks of many people show, all measures at once, so that each direction leaves the others alone,
-with the light and the colours of the picture beside them, which would otherwise come along. Parts
-of the face: on how far a warp has moved each part of one and the same portrait, so that who it is
-cancels.
+A generator trained by `weights.training.reconstruction` comes with the steps that it learnt for
+`weights.training.expressions`. For any other with an encoder they are regressed: on how the
+encoder's latents change when an expression is warped into one and the same portrait, so that who it
+is cancels. Each is then made as long as brings its drawing nearest to the warp of what was drawn
+before. Prints how near the finished directions come on held-out portraits, and what the face finder
+sees of them.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from weights.directions import Directions, DirectionsConfig
 from weights.encoder import Encoder
 from weights.errors import WeightsError
 from weights.face_finder import face_square, load_face_finder
-from weights.store import load_encoder, load_generator, save_directions
+from weights.store import load_directions, load_encoder, load_generator, save_directions
 from weights.stylegan2 import Generator
-from weights.training.portraits import (
-    PARTS,
-    Portraits,
-    flip,
-    load_portraits,
-    part_field,
-    part_shifts,
-    pixel_grid,
-)
+from weights.training.expressions import EXPRESSIONS, express, random_expressions
+from weights.training.portraits import Portraits, load_portraits, pixel_grid
 
-EXPRESSIONS = {"mouth-width": 0.1, "mouth-open": 0.1, "yaw": 8.0}
-"""What is measured on whole faces, and how much of it is drawn to calibrate it."""
-WEAKEST = 0.2
-CALIBRATED_ON = 64
-# How far the nose's tip stands out from the axis that a head turns about, in eyes apart: fitted to
-# drawn heads of known yaw.
-NOSE_REACH = 0.66
+MEASURED = (
+    "smile", "mouth-width", "mouth-open", "lid-left", "lid-right", "brow-left", "brow-right",
+    "yaw", "pitch",
+)  # fmt: skip
+"""Expressions that landmarks show."""
+LENGTHS = (0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.7)
+"""What directions may be lengthened by: beyond, they are not the expression's."""
+MEASURED_ON = 40
+# How far the nose's tip stands out from the axis that a head turns about, in eyes apart, as seen
+# against the eyes (fitted to drawn heads of known yaw), and against eyes and mouth.
+NOSE_REACH, NOSE_BETWEEN = 0.66, 0.46
 BATCH = 64
 
 
 def face_measures(landmarks: Tensor) -> Tensor:
-    """What sets faces apart, `[N, 12]`: first the `EXPRESSIONS`, then what is to stay.
+    """Where each of `MEASURED` stands in faces, `[N, 9]`.
 
-    Lengths are eyes apart along the face's own axes; yaw is in degrees, positive where the nose
-    points to the right of the picture.
+    Lengths are eyes apart along the face's own axes, lids apertures, yaw and pitch degrees. Only
+    changes of pitch mean anything, since noses differ.
 
     Args:
         landmarks: `[N, 68, 2]` in any unit.
@@ -64,32 +63,30 @@ def face_measures(landmarks: Tensor) -> Tensor:
     x, y = face[..., 0], face[..., 1]
     return torch.stack(
         [
+            -y[:, [48, 54]].mean(1),
             x[:, 54] - x[:, 48],
             (y[:, [65, 66, 67]] - y[:, [61, 62, 63]]).mean(1),
-            torch.rad2deg(torch.asin((x[:, 30] / NOSE_REACH).clamp(-1, 1))),
-            y[:, [51, 57]].mean(1) - y[:, [48, 54]].mean(1),
             (y[:, [40, 41]] - y[:, [37, 38]]).mean(1),
             (y[:, [46, 47]] - y[:, [43, 44]]).mean(1),
             -y[:, 17:22].mean(1),
             -y[:, 22:27].mean(1),
-            y[:, 30] / y[:, 8],
-            y[:, 8],
-            x[:, 14] - x[:, 2],
-            y[:, 33],
+            _degrees(x[:, 30] / NOSE_REACH),
+            _degrees((y[:, 30] - 0.25 * (y[:, 48] + y[:, 54])) / NOSE_BETWEEN),
         ],
         1,
     )
 
 
-def light_and_colour(images: Tensor) -> Tensor:
-    """Brightness, contrast and warmth of face and surroundings, `[N, 7]`, of `[N, 3, R, R]`."""
-    side = images.shape[-1]
-    face = images[..., side * 2 // 5 : side * 4 // 5, side // 3 : side * 2 // 3]
-    above, below = images[..., : side // 6, :], images[..., side * 4 // 5 :, :]
-    parts = [face.mean((1, 2, 3)), above.mean((1, 2, 3)), below.mean((1, 2, 3))]
-    contrast = [face.mean(1).std((1, 2)), images.mean(1).std((1, 2))]
-    warmth = [(part[:, 0] - part[:, 2]).mean((1, 2)) for part in (face, above)]
-    return torch.stack([*parts, *contrast, *warmth], 1)
+def _degrees(sine: Tensor) -> Tensor:
+    return torch.rad2deg(torch.asin(sine.clamp(-1, 1)))
+
+
+def changes(before: Tensor, after: Tensor) -> Tensor:
+    """Difference of two `face_measures` in the units of `EXPRESSIONS`: lids in shares, closed 1."""
+    change = after - before
+    lids = [MEASURED.index(name) for name in ("lid-left", "lid-right")]
+    change[:, lids] = -change[:, lids] / before[:, lids].clamp(min=0.05)
+    return change
 
 
 def regress(pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
@@ -106,81 +103,24 @@ def regress(pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     return torch.linalg.lstsq(inner, outer, driver="gelsd").solution.unflatten(1, shape).float()
 
 
-def people(encoder: Encoder, data: Portraits) -> Iterator[tuple[Tensor, Tensor]]:
-    """What each portrait and its mirror image show, with a constant, and their latents."""
-    for images, landmarks, colour in _batches(data):
-        for mirrored in (False, True):
-            chosen = torch.full((len(images),), mirrored)
-            view, points = flip(images, landmarks, chosen)
-            shown = [face_measures(points), light_and_colour(view), colour[:, None].float()]
-            yield torch.cat([*shown, torch.ones(len(view), 1)], 1), encoder(view)
-
-
 def warps(
     encoder: Encoder, data: Portraits, views: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """How far each part of a portrait was moved, x and y, and what that did to its latents."""
+    """Random amounts of `EXPRESSIONS` in portraits, and what they did to the latents."""
     rng = torch.Generator().manual_seed(seed)
-    side = data.images.shape[-1]
-    for images, landmarks, _ in _batches(data):
-        still = encoder(images)
-        for _ in range(views):
-            shifts = part_shifts(len(images), rng)
-            field = part_field(landmarks, shifts, 32).permute(0, 3, 1, 2)
-            field = F.interpolate(field, (side, side), mode="bilinear").permute(0, 2, 3, 1)
-            moved = F.grid_sample(
-                images, pixel_grid(side) - field, padding_mode="reflection", align_corners=False
-            )
-            yield shifts.flatten(1), encoder(moved) - still
-
-
-def _batches(data: Portraits) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     for k in range(0, len(data.images), BATCH):
         part = slice(k, k + BATCH)
-        yield data.network_images(part), data.landmarks[part], data.colour[part]
-
-
-@torch.no_grad()
-def calibrate(
-    directions: Directions, generator: Generator, encoder: Encoder, data: Portraits
-) -> Tensor:
-    """Lengthen the expressions until one unit of each draws one unit, in place.
-
-    Regression on latents that an encoder guesses falls short of what was seen.
-
-    Returns:
-        What one unit drew before, for each of `EXPRESSIONS`.
-    """
-    finder = load_face_finder().landmarks
-    squares = [face_square((p.numpy() + 1) * len(i[0]) / 2) for i, p in _pairs(data)]
-
-    def measured(latents: Tensor) -> Tensor:
-        drawn = torch.cat([generator(part) for part in latents.split(8)]).clamp(-1, 1)
-        found = [
-            finder.locate((image[None] + 1) / 2, torch.from_numpy(square[None])).points
-            for image, square in zip(drawn, squares, strict=True)
-        ]
-        return face_measures(torch.cat(found).float())
-
-    latents = encoder(data.network_images())
-    still = measured(latents)
-    gains: list[float] = []
-    for k, (name, amount) in enumerate(EXPRESSIONS.items()):
-        change = measured(latents + directions.along({name: amount})) - still
-        gains.append(change[:, k].mean().item() / amount)
-        if gains[-1] < WEAKEST:
-            raise WeightsError(f"the direction {name} draws {gains[-1]:.2f} of what it says")
-        directions.vectors[k] /= gains[-1]
-    return torch.tensor(gains)
-
-
-def _pairs(data: Portraits) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(data.images, data.landmarks, strict=True)
+        images, landmarks = data.network_images(part), data.landmarks[part]
+        grid = pixel_grid(images.shape[-1]).expand(len(images), -1, -1, -1)
+        still = encoder(images)
+        for _ in range(views):
+            amounts = random_expressions(landmarks, rng)
+            yield amounts, encoder(express(images, landmarks, amounts, grid).images) - still
 
 
 @torch.no_grad()
 def find_directions(encoder: Encoder, data: Portraits, *, views: int, seed: int) -> Directions:
-    """Both regressions, as one set of directions.
+    """Regress directions of `EXPRESSIONS`.
 
     Args:
         encoder: of the generator whose latents they are.
@@ -188,15 +128,91 @@ def find_directions(encoder: Encoder, data: Portraits, *, views: int, seed: int)
         views: warps of each portrait.
         seed: of the warps.
     """
-    expressions = regress(people(encoder, data))[: len(EXPRESSIONS)]
-    parts = regress(warps(encoder, data, views, seed))
-    names = (*EXPRESSIONS, *(f"{part}-{axis}" for part in PARTS for axis in "xy"))
     config = encoder.config
+    names = tuple(EXPRESSIONS)
     found = Directions(
         DirectionsConfig(names=names, num_latents=config.num_latents, w_dim=config.w_dim)
     )
-    found.vectors.copy_(torch.cat([expressions, parts]))
+    found.vectors.copy_(regress(warps(encoder, data, views, seed)))
     return found
+
+
+@torch.no_grad()
+def drawn_changes(
+    directions: Directions, generator: Generator, encoder: Encoder, data: Portraits
+) -> Tensor:
+    """What a typical amount of each of `MEASURED` draws, `[9, 9]`, by the face finder.
+
+    Row k is the mean change of all measures, in their own typical amounts, when the k-th was asked
+    for: the identity is perfect.
+    """
+    finder = load_face_finder().landmarks
+    side = data.images.shape[-1]
+    squares = [torch.from_numpy(face_square((p.numpy() + 1) * side / 2)) for p in data.landmarks]
+
+    def measured(latents: Tensor) -> Tensor:
+        drawn = torch.cat([generator(part) for part in latents.split(8)]).clamp(-1, 1)
+        found = [
+            finder.locate((image[None] + 1) / 2, square[None]).points
+            for image, square in zip(drawn, squares, strict=True)
+        ]
+        return face_measures(torch.cat(found).float())
+
+    latents = encoder(data.network_images())
+    still = measured(latents)
+    typical = torch.tensor([EXPRESSIONS[name] for name in MEASURED])
+    rows = [
+        changes(still, measured(latents + directions.along({name: EXPRESSIONS[name]}))).mean(0)
+        for name in MEASURED
+    ]
+    return torch.stack(rows) / typical
+
+
+@torch.no_grad()
+def shares_drawn(
+    directions: Directions,
+    generator: Generator,
+    encoder: Encoder,
+    data: Portraits,
+    lengths: Sequence[float] = (1.0,),
+) -> Tensor:
+    """How near each direction comes to its warp at each length, `[K, len(lengths)]`.
+
+    One less the L1 distance of what is drawn from the warp of what was drawn before, as a share of
+    the distance when nothing moves: 1 is perfect, 0 is no better than nothing.
+    """
+    latents = encoder(data.network_images())
+    still = torch.cat([generator(part) for part in latents.split(8)])
+    grid = pixel_grid(still.shape[-1]).expand(len(still), -1, -1, -1)
+    rows: list[Tensor] = []
+    for name, typical in EXPRESSIONS.items():
+        amounts = torch.zeros(len(still), len(EXPRESSIONS))
+        amounts[:, list(EXPRESSIONS).index(name)] = typical
+        wanted = express(still, data.landmarks, amounts, grid).images
+        asleep = (wanted - still).abs().mean()
+        step = directions.along({name: typical})
+        away = [
+            torch.cat([generator(part + length * step) for part in latents.split(8)]) - wanted
+            for length in lengths
+        ]
+        rows.append(torch.stack([1 - d.abs().mean() / asleep for d in away]))
+    return torch.stack(rows)
+
+
+def lengthen(directions: Directions, shares: Tensor, lengths: Sequence[float]) -> Tensor:
+    """Give each direction the length that comes nearest to its warp, in place.
+
+    Args:
+        directions: of `EXPRESSIONS`.
+        shares: as of `shares_drawn`.
+        lengths: the same.
+
+    Returns:
+        The factors, `[K]`.
+    """
+    factors = torch.tensor(lengths)[shares.argmax(1)]
+    directions.vectors.mul_(factors[:, None, None].to(directions.vectors))
+    return factors
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -208,13 +224,25 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--views", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)
-    encoder = load_encoder(arguments.name)
+    generator, encoder = load_generator(arguments.name), load_encoder(arguments.name)
     if encoder is None:
         raise WeightsError(f"{arguments.name} has no encoder: train one first")
-    data = load_portraits(arguments.data, "train", encoder.config.resolution)
-    found = find_directions(encoder, data, views=arguments.views, seed=arguments.seed)
-    some = load_portraits(arguments.data, "train", encoder.config.resolution, limit=CALIBRATED_ON)
-    calibrate(found, load_generator(arguments.name), encoder, some)
+    side = encoder.config.resolution
+    found = load_directions(arguments.name)
+    if found is None:
+        data = load_portraits(arguments.data, "train", side)
+        found = find_directions(encoder, data, views=arguments.views, seed=arguments.seed)
+    some = load_portraits(arguments.data, "train", side, limit=MEASURED_ON)
+    shares = shares_drawn(found, generator, encoder, some, LENGTHS)
+    factors = lengthen(found, shares, LENGTHS)
+    held_out = load_portraits(arguments.data, "val", side, limit=MEASURED_ON)
+    shares = shares_drawn(found, generator, encoder, held_out)
+    drawn = drawn_changes(found, generator, encoder, held_out)
+    for name, factor, share in zip(EXPRESSIONS, factors, shares, strict=True):
+        sys.stdout.write(f"{name}: length x {factor:.2f}, nearer to the warp by {share[0]:.2f}\n")
+    for name, row in zip(MEASURED, drawn, strict=True):
+        seen = dict(zip(MEASURED, (round(v, 2) for v in row.tolist()), strict=True))
+        sys.stdout.write(f"{name} draws {json.dumps(seen)}\n")
     path = arguments.out / f"{Path(arguments.name).stem}-directions.safetensors"
     save_directions(path, found, what=f"directions of {Path(arguments.name).stem}")
 

@@ -1,4 +1,4 @@
-"""Give a generator trained by reconstruction its mapping network, and write it with its encoder.
+"""Give a generator trained by reconstruction its mapping network, and write what goes with it.
 
     python -m weights.training.mapping --data PORTRAITS --run RUN --out FOLDER --name portrait-128
 
@@ -6,6 +6,7 @@ Training by reconstruction leaves the mapping network untouched. The encoder's w
 portraits are close to a Gaussian, so z is sent to that Gaussian in closed form, by one layer. Its
 leaky ReLU would bend what is negative; therefore the latent space is first shifted, in the
 generator and the encoder alike, until practically all latents are positive. No picture changes.
+The steps learnt become directions; `weights.training.directions` then measures and scales them.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from weights.directions import Directions, DirectionsConfig
 from weights.encoder import Encoder
 from weights.layers import ACTIVATION_GAIN, FullyConnected
-from weights.store import save_encoder, save_generator
+from weights.store import save_directions, save_encoder, save_generator
 from weights.stylegan2 import Generator
 from weights.training.checkpoint import load_checkpoint
+from weights.training.expressions import EXPRESSIONS
 from weights.training.portraits import Portraits, flip, load_portraits, random_warp
-from weights.training.reconstruction import Networks, portrait_config, shift_latents
+from weights.training.reconstruction import Networks, Steps, portrait_config, shift_latents
 
 WHAT = "{} px portraits, trained on public-domain official portraits"
 
@@ -77,6 +80,16 @@ def with_mapping(generator: Generator, encoder: Encoder, latents: Tensor) -> Gen
     return finished
 
 
+def directions_of(steps: Steps) -> Directions:
+    """The steps that training found, each as long as one unit of its expression."""
+    _, num_latents, w_dim = steps.weight.shape
+    names = tuple(EXPRESSIONS)
+    found = Directions(DirectionsConfig(names=names, num_latents=num_latents, w_dim=w_dim))
+    typical = torch.tensor(list(EXPRESSIONS.values()))
+    found.vectors.copy_(steps.weight.detach() / typical[:, None, None])
+    return found
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, prog="weights.training.mapping")
@@ -84,22 +97,29 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="portrait-128")
+    parser.add_argument("--start", help="what the run went on from, if anything")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)
-    config = portrait_config()
-    networks = Networks.fresh(config, arguments.seed)
+    networks = (
+        Networks.fresh(portrait_config(), arguments.seed)
+        if arguments.start is None
+        else Networks.finished(arguments.start)
+    )
     load_checkpoint(arguments.run / "checkpoint.safetensors", networks.modules(), {})
     generator, encoder = networks.average_generator, networks.average_encoder
     for block in generator.synthesis.blocks():
         for _, layer in block.layers():
             layer.noise_strength.data.zero_()
-    data = load_portraits(arguments.data, "train", config.resolution)
+    data = load_portraits(arguments.data, "train", generator.config.resolution)
     latents = encoded_portraits(encoder, data, 3, arguments.seed)
     finished = with_mapping(generator, encoder, latents)
     path = arguments.out / f"{arguments.name}.safetensors"
-    save_generator(path, finished, what=WHAT.format(config.resolution))
+    save_generator(path, finished, what=WHAT.format(generator.config.resolution))
     path = arguments.out / f"{arguments.name}-encoder.safetensors"
     save_encoder(path, encoder, what=f"encoder of {arguments.name}")
+    path = arguments.out / f"{arguments.name}-directions.safetensors"
+    found = directions_of(networks.average_steps)
+    save_directions(path, found, what=f"directions of {arguments.name}")
 
 
 if __name__ == "__main__":

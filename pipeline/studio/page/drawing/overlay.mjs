@@ -11,7 +11,7 @@ import { corners } from "../state/face.mjs";
 import { placesOf } from "../state/frame.mjs";
 import { toCanvas } from "../state/view.mjs";
 
-export const HANDLE = "#ff5a4f";
+const HANDLE = "#ff5a4f";
 const TARGET = "#5b8cff";
 const LOCKED = "#f4c542";
 const RIM = "rgb(0 0 0 / .55)";

@@ -95,8 +95,3 @@ export function strength(value) {
   if (Number(text) === 0) return "0";
   return value > 0 ? `+${text}` : `−${text}`;
 }
-
-/** "1 point", "3 points". */
-export function count(number, noun) {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
