@@ -55,7 +55,7 @@ def describe_studio(models: Models) -> Json:
         "regions": [
             {"name": name, "title": title_of(REGION_TITLES.get(name, name))} for name in REGIONS
         ],
-        "qualities": [{"name": name, "title": title_of(name), "seconds": None} for name in QUALITIES],
+        "qualities": [{"name": name, "title": title_of(name)} for name in QUALITIES],
         "engines": describe_engines(),
         "problems": _problems(models),
     }
@@ -175,6 +175,6 @@ def _problems(models: Models) -> list[str]:
     problems: list[str] = []
     if models.device.type == "cpu":
         problems.append(
-            "No graphics card is used: an inversion takes seconds to minutes, an edit seconds."
+            "No graphics card is used: preparing a face takes seconds to minutes, an edit seconds."
         )
     return problems
