@@ -4,8 +4,8 @@
 
 import { byId, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
-import { machineRemark } from "../state/remarks.mjs";
-import { distance, stageTitle, stopTitle, timeLeft } from "../state/wording.mjs";
+import { machineRemark, runRemark } from "../state/remarks.mjs";
+import { distance, stageTitle, timeLeft } from "../state/wording.mjs";
 
 export function createRun(store, actions) {
   byId("run").addEventListener("click", () =>
@@ -55,7 +55,9 @@ function updateRun(state) {
   button.dataset.key = running ? "Esc" : "Enter";
   byId("run-progress").hidden = !running;
   if (running) fill(byId("run-progress"), job);
-  sayState(running ? runningText(state, job) : restingText(state));
+  const { text, kind } = runRemark(state);
+  byId("run-state").classList.toggle("warn", !running && kind === "warn");
+  sayState(running ? runningText(state, job) : [text]);
   updateMachine(state);
 }
 
@@ -78,16 +80,6 @@ function runningText(state, job) {
   const text = ["Step ", steps, ` of ${job.total}`];
   return away === null || away === undefined
     ? text : [...text.slice(0, 2), `${text[2]}  ·  `, distance(away), " to go"];
-}
-
-function restingText(state) {
-  const edit = app.shownEdit(state);
-  if (!edit) {
-    return app.chosenFace(state) && app.nextRun(state) === "none" ? ["Pull a point or move a slider, then run."] : [""];
-  }
-  const rest = edit.distance > 0 ? `, ${distance(edit.distance)} short of the targets` : "";
-  const end = edit.message ? `${edit.steps} steps` : `${stopTitle(edit.stopped)} after ${edit.steps} steps`;
-  return [`${end}${rest}. ${edit.message}`.trim()];
 }
 
 function updateMachine(state) {

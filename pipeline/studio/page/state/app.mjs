@@ -3,7 +3,8 @@
  *
  * `desk` is the server's State as it came; what the person does is sent and comes back in the next
  * one. Until then `pending` holds the draft that was sent, and `gesture` the one under the pointer.
- * `left` is the draft as the last run left it, as far as this page saw it end.
+ * `left` is the draft as the last run left it, as far as this page saw it end; `failure` says why
+ * there is no such end, until something is changed.
  */
 
 import * as drafts from "./draft.mjs";
@@ -25,6 +26,7 @@ export function initial() {
     runWhenReady: false,
     progress: null,
     frame: null,
+    failure: null,
     exported: null,
     toasts: [],
     toastNumber: 0,
@@ -79,14 +81,15 @@ function arrived(state) {
 
 function faceChanged(state) {
   return {
-    ...state, selected: null, gesture: null, pending: null, left: null, frame: null, exported: null,
-    runWhenReady: false,
+    ...state, selected: null, gesture: null, pending: null, left: null, frame: null, failure: null,
+    exported: null, runWhenReady: false,
   };
 }
 
 /** A draft was sent; it is shown until the server's State has it. */
 export function draftSent(state, draft, number) {
-  return { ...state, gesture: null, pending: { draft, number, answered: false, heard: false } };
+  const pending = { draft, number, answered: false, heard: false };
+  return { ...state, gesture: null, failure: null, pending };
 }
 
 /** The server answered a sent draft, well or not. */
@@ -124,6 +127,9 @@ export function frameDone(state) {
 /** A job ended. */
 export function jobEnded(state, end) {
   const next = { ...state, progress: null };
+  if (end.kind === "run" || end.kind === "invert") {
+    next.failure = end.end === "failed" ? end.message : null;
+  }
   if (end.kind === "export" && end.end === "done") {
     next.exported = { url: end.url, name: end.name };
   }

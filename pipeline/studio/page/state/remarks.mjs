@@ -3,7 +3,7 @@
  */
 
 import * as app from "./app.mjs";
-import { duration } from "./wording.mjs";
+import { distance, duration, stopTitle } from "./wording.mjs";
 
 const SLOW_LEFT = 20;
 const SLOW_STEP = 0.5;
@@ -50,6 +50,19 @@ function choice(faces) {
   if (!faces) return "Looking for faces …";
   if (faces.length === 0) return "None was found.";
   return faces.every(({ problem }) => problem) ? "" : "Choose the face to edit.";
+}
+
+/** What the last run came to, or what to do for one; {text, kind}, kind "warn" or "". */
+export function runRemark(state) {
+  if (state.failure) return { text: sentence(state.failure), kind: "warn" };
+  const edit = app.shownEdit(state);
+  if (!edit) {
+    const waits = app.chosenFace(state) && app.nextRun(state) === "none";
+    return { text: waits ? "Pull a point or move a slider, then run." : "", kind: "" };
+  }
+  const rest = edit.distance > 0 ? `, ${distance(edit.distance)} short of the targets` : "";
+  const end = edit.message ? `${edit.steps} steps` : `${stopTitle(edit.stopped)} after ${edit.steps} steps`;
+  return { text: `${end}${rest}. ${edit.message}`.trim(), kind: "" };
 }
 
 /** How slow this machine is at what it does, and what helps; "" where there is nothing to say. */

@@ -125,6 +125,14 @@ test("a photo that nobody moved stays fitted", () => {
   assert.ok(wider.view.scale > start().view.scale);
 });
 
+test("why a run failed is kept until something is changed", () => {
+  const failed = app.jobEnded(start(), { kind: "run", end: "failed", message: "out of memory" });
+  assert.equal(failed.failure, "out of memory");
+  assert.equal(app.jobEnded(failed, { kind: "export", end: "done" }).failure, "out of memory");
+  assert.equal(app.draftSent(failed, pulled, 5).failure, null);
+  assert.equal(app.jobEnded(failed, { kind: "run", end: "stopped" }).failure, null);
+});
+
 test("the loss of the server ends the progress, not the photo", () => {
   const running = app.deskCame(start(), desk({ job: { kind: "run" } }));
   const state = app.connection(app.progressed(running, { done: 1 }), "lost");

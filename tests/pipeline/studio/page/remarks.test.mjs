@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { machineRemark, photoRemark, readiness } from "../../../../pipeline/studio/page/state/remarks.mjs";
+import { EMPTY } from "../../../../pipeline/studio/page/state/draft.mjs";
+import { machineRemark, photoRemark, readiness, runRemark } from "../../../../pipeline/studio/page/state/remarks.mjs";
 
 const FACE = { face: 1, problem: null };
 const SMALL = { face: 2, problem: "face 2 is too small: take a larger photo" };
@@ -34,6 +35,16 @@ test("a face is being prepared, ready, poor, or not prepared", () => {
   assert.equal(unchosen([]), "None was found.");
   assert.equal(unchosen([SMALL, SMALL]), "");
   assert.match(unchosen(null), /Looking/);
+});
+
+test("what a run came to is said, and why it failed until something changes", () => {
+  const edit = { edit: 1, steps: 8, stopped: "stopped", distance: 12.34, message: "", goes_on: true };
+  const shown = (more) => runRemark({ ...state({ inversion: INVERSION, edits: [{ ...edit, ...more }], shown: 1, draft: EMPTY }), left: null });
+  assert.equal(shown({}).text, "Stopped after 8 steps, 12 px short of the targets.");
+  assert.equal(shown({ message: "Continue to go on.", distance: 0 }).text, "8 steps. Continue to go on.");
+  const failed = { ...state({ draft: EMPTY }), failure: "out of memory: close other programs" };
+  assert.deepEqual(runRemark(failed), { text: "Out of memory: close other programs.", kind: "warn" });
+  assert.match(runRemark({ ...state({ draft: EMPTY }), left: null }).text, /Pull a point/);
 });
 
 test("a slow machine is told of with what helps", () => {
