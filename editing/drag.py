@@ -18,6 +18,7 @@ from torch import Tensor
 from editing.descent import Descent, latent_deviation
 from editing.errors import OptionError
 from editing.features import Features
+from editing.held import Held, Painted, held_sides, merge, shares
 from editing.options import (
     PIXELS_AT_512,
     REFERENCE_SIDE,
@@ -28,7 +29,7 @@ from editing.options import (
 )
 from editing.spec import DragSpec
 from editing.steps import EditStart, EditStep, StopReason
-from editing.supervision import mask_loss, motion_supervision, patch_offsets, patch_radii
+from editing.supervision import motion_supervision, patch_offsets, patch_radii
 from editing.synthesis import PartialSynthesis
 from editing.trackers import TRACKERS, Search, Tracker
 from inversion.types import Inversion
@@ -56,7 +57,7 @@ class DragEngine(DragOptions):
             "coordinates; less near the targets"
         },
     )
-    mask_weight: float = 5.0
+    mask_weight: float = 1.0
     max_steps: int = 100
     tracker: str = "subpixel"
     source: Literal["first", "current"] = field(
@@ -166,8 +167,7 @@ class _Drag:
     targets: Tensor
     anchors: Tensor
     synthesis: PartialSynthesis
-    kept: Features
-    fixed: Tensor | None
+    mask: _Mask | None
     patch: Tensor
     templates: Tensor
     track: Tracker
@@ -198,19 +198,14 @@ class _Drag:
         step_length = coarse if engine.step_length is None else engine.step_length * pixel
         # A handle is sought first, and then supervised where it was found.
         margin = search.radius + search.spacing + step_length + radius
-        synthesis = PartialSynthesis(
-            subject,
-            latents,
-            moving=engine.layers,
-            blocks=blocks,
-            coloured=spec.mask is not None,
-        )
+        synthesis = PartialSynthesis(subject, latents, moving=engine.layers, blocks=blocks)
+        touched = None if start is None else start.touched
+        mask = None
+        if spec.mask is not None:
+            mask = _Mask.begin(subject, latents, spec.mask, touched, finest=max(blocks))
         with torch.no_grad():
-            first = synthesis(latents[:, : engine.layers], handles, margin)
-            kept = first
-            if start is not None and spec.mask is not None:
-                original = synthesis(pivot[:, : engine.layers])
-                kept = original if start.touched is None else first.where(start.touched, original)
+            held = None if mask is None else mask.held
+            first = synthesis(latents[:, : engine.layers], handles, margin, held=held)
         return cls(
             engine=engine,
             subject=subject,
@@ -219,8 +214,7 @@ class _Drag:
             targets=targets,
             anchors=spec.anchors.to(device),
             synthesis=synthesis,
-            kept=kept,
-            fixed=None if spec.mask is None else 1 - spec.mask.to(device, torch.float32),
+            mask=mask,
             patch=patch,
             templates=first.at(handles[:, None] + patch),
             track=TRACKERS[engine.tracker](first, handles, search),
@@ -267,7 +261,10 @@ class _Drag:
         """
         with torch.enable_grad():
             moved = self.start[:, : self.engine.layers] + offset
-            return self.synthesis(moved, points, self.margin)
+            if self.mask is None:
+                return self.synthesis(moved, points, self.margin)
+            around = None if self.mask.spill else points
+            return self.synthesis(moved, around, self.margin, held=self.mask.held)
 
     def loss(self, features: Features, points: Tensor) -> Tensor:
         """Eq. 1: motion of the handles, anchors towards their own places, and the mask's term."""
@@ -284,8 +281,8 @@ class _Drag:
             step_length=self.step_length,
         )
         loss = torch.where(self.anchors, self.engine.anchor_weight, 1.0) @ pulls
-        if self.fixed is not None:
-            loss = loss + self.engine.mask_weight * mask_loss(features, self.kept, self.fixed)
+        if features.strain is not None:
+            loss = loss + self.engine.mask_weight * features.strain
         return loss
 
     def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
@@ -299,7 +296,55 @@ class _Drag:
             mean_distance=moving.mean().item() if len(moving) else 0.0,
             reached=self.anchors | (distance <= self.reach),
             latents=latents,
+            movable=None if self.mask is None else self.mask.movable,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Mask:
+    """What a mask fixes during one drag.
+
+    Attributes:
+        held: the inversion's picture, and that of the start where earlier edits touched it.
+        movable: `[1, 1, R, R]`, where the latents draw the picture.
+        spill: whether this edit fixes what earlier ones changed: only the loss keeps that.
+    """
+
+    held: Held
+    movable: Tensor
+    spill: bool
+
+    @classmethod
+    def begin(
+        cls,
+        subject: Inversion,
+        latents: Tensor,
+        mask: Tensor,
+        touched: Tensor | None,
+        *,
+        finest: int,
+    ) -> _Mask:
+        """Read what is to be kept, up to the finest block that is supervised."""
+
+        def paint(latents: Tensor) -> Painted:
+            synthesis = PartialSynthesis(subject, latents, moving=0, blocks=(finest,))
+            return synthesis.paint(latents[:, :0])
+
+        mask = mask.to(latents)
+        movable, spill = mask, False
+        kept = paint(subject.pivot.latents.detach())
+        if touched is not None:
+            touched = touched.to(latents)
+            spill = bool(((touched > 0) & (mask == 0)).any())
+            movable = torch.maximum(mask, touched)
+            kept = merge(paint(latents), kept, touched)
+        sides = held_sides(subject.generator.config.resolution)
+        held = Held(
+            kept=kept,
+            movable=shares(movable, kept, sides),
+            fixed=shares(1 - mask, kept, kept.maps.keys()),
+        )
+        return cls(held=held, movable=movable, spill=spill)
 
 
 def default_blocks(resolution: int) -> tuple[int, ...]:

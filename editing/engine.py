@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from editing.drag import DragEngine
 from editing.errors import EditingError
 from editing.reference import PAPER, ReferenceEngine
+from editing.render import render_edit
 from editing.spec import DragSpec
 from editing.steps import EditStart as EditStart
 from editing.steps import EditStep as EditStep
@@ -39,6 +39,7 @@ class EditResult:
         seconds: time of the steps, without the final rendering.
         mean_distance: mean distance of the handles that move to their targets, crop pixels.
         reached: for each handle, whether it came close enough to its target.
+        movable: `[1, 1, R, R]`, where the latents draw the picture; see `EditStep`.
     """
 
     latents: Tensor
@@ -49,6 +50,7 @@ class EditResult:
     seconds: float
     mean_distance: float
     reached: tuple[bool, ...]
+    movable: Tensor | None = None
 
     def as_start(self, spec: DragSpec, before: EditStart | None = None) -> EditStart:
         """Where a further edit of the same inversion goes on.
@@ -90,15 +92,14 @@ def finish_edit(steps: Iterable[EditStep], subject: Inversion) -> EditResult:
     seconds = time.perf_counter() - start
     if last is None or last.stopped is None:
         raise EditingError("the edit was interrupted before its end: run it again")
-    with torch.no_grad():
-        image = subject.render(last.latents)
     return EditResult(
         latents=last.latents,
-        image=image,
+        image=render_edit(subject, last.latents, last.movable),
         points=last.points,
         stopped=last.stopped,
         steps=last.index,
         seconds=seconds,
         mean_distance=last.mean_distance,
         reached=tuple(bool(reached) for reached in last.reached.tolist()),
+        movable=last.movable,
     )

@@ -76,6 +76,7 @@ class Features:
         resolution: side of the crop in pixels.
         image: draws the picture, `[1, 3, R, R]`.
         colour: `[1, 3, r, r]` float32, the picture as far as these blocks paint it, where wanted.
+        strain: how much of what is held would change, were it not; a scalar.
         windows: what each of the maps shows, where they are not whole: then `[N, C, h, w]`.
     """
 
@@ -83,6 +84,7 @@ class Features:
     resolution: int
     image: Callable[[], Tensor]
     colour: Tensor | None = None
+    strain: Tensor | None = None
     windows: tuple[Window, ...] | None = None
 
     def at(self, points: Tensor) -> Tensor:
@@ -103,21 +105,6 @@ class Features:
         )
 
     def detach(self) -> Features:
-        """The same without a gradient."""
-        colour = None if self.colour is None else self.colour.detach()
+        """The same maps without a gradient."""
         maps = tuple(each.detach() for each in self.maps)
-        return replace(self, maps=maps, colour=colour)
-
-    def where(self, mask: Tensor, other: Features) -> Features:
-        """These features where a mask `[1, 1, R, R]` is 1, and another picture's where it is 0."""
-
-        def mixed(here: Tensor, there: Tensor) -> Tensor:
-            share = F.adaptive_avg_pool2d(mask.to(here), here.shape[-1])
-            return there + share * (here - there)
-
-        pairs = zip(self.maps, other.maps, strict=True)
-        maps = tuple(mixed(here, there) for here, there in pairs)
-        colour = None
-        if self.colour is not None and other.colour is not None:
-            colour = mixed(self.colour, other.colour)
-        return replace(self, maps=maps, colour=colour)
+        return replace(self, maps=maps, colour=None, strain=None)

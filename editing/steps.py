@@ -22,8 +22,8 @@ class EditStart:
     Attributes:
         latents: `[1, L, C]` float32, of the picture that the specification's handles lie on.
         touched: `[1, 1, R, R]` in [0, 1], 1 where earlier edits were free to change the picture;
-            None says nowhere. What a mask fixes is held at the original picture's look elsewhere,
-            and there at the look it has at the start.
+            None says nowhere. What a mask fixes elsewhere is drawn from the inversion; there the
+            loss keeps it near the look it has at the start.
     """
 
     latents: Tensor
@@ -49,7 +49,7 @@ class EditStart:
 class EditStep:
     """State of an edit after one step; nothing in it changes later.
 
-    Render it with `subject.render(step.latents)`.
+    Render it with `editing.render.Renderer` or `render_edit`.
 
     Attributes:
         index: number of optimiser steps taken; 0 is the start.
@@ -58,6 +58,8 @@ class EditStep:
         mean_distance: mean distance of the handles that move to their targets, crop pixels.
         reached: `[N]` bool, handles close enough to their targets.
         latents: `[1, L, C]` float32.
+        movable: `[1, 1, R, R]` in [0, 1], where the latents draw the picture; elsewhere it stays
+            the inversion's own. None: everywhere.
         stopped: why the edit ended, on the last step only.
     """
 
@@ -67,6 +69,7 @@ class EditStep:
     mean_distance: float
     reached: Tensor
     latents: Tensor
+    movable: Tensor | None = None
     stopped: StopReason | None = None
 
 

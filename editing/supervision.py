@@ -76,26 +76,16 @@ def motion_supervision(
     return (templates - there).abs().mean(dim=(1, 2))
 
 
-def mask_loss(features: Features, kept: Features, fixed: Tensor) -> Tensor:
-    """|(F - F0) (1 - M)|_1, averaged over what is fixed and over the blocks (Eq. 1, second term).
-
-    The picture's colour is one block more where it is known: layers paint in passing, and what
-    they paint shows in no feature.
+def mask_loss(now: Tensor, first: Tensor, fixed: Tensor) -> Tensor:
+    """|(F - F0) (1 - M)|_1, averaged over what is fixed (Eq. 1, second term).
 
     Args:
-        features: F.
-        kept: F0, of the picture to keep to.
-        fixed: `[1, 1, R, R]`, 1 - M.
+        now: `[N, C, h, w]`, F of a block.
+        first: likewise, F0 of the picture to keep to.
+        fixed: `[N, 1, h, w]`, 1 - M as shares of the cells.
 
     Returns:
         A scalar, 0 where nothing is fixed.
     """
-    pairs = list(zip(features.maps, kept.maps, strict=True))
-    if features.colour is not None and kept.colour is not None:
-        pairs.append((features.colour, kept.colour))
-    total = fixed.new_zeros(())
-    for now, first in pairs:
-        here = F.adaptive_avg_pool2d(fixed, now.shape[-1])
-        change = (now - first).abs().mean(dim=1, keepdim=True)
-        total = total + (change * here).sum() / here.sum().clamp(min=1)
-    return total / len(features.maps)
+    change = (now - first).abs().mean(dim=1, keepdim=True)
+    return (change * fixed).sum() / fixed.sum().clamp(min=1)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from editing.features import Features
+from editing.held import Held, Painted
 from editing.windows import BlockWindows, Window, box_around, boxes_around, plan_windows
 from inversion.types import Inversion
 from weights.layers import ACTIVATION_GAIN, SynthesisLayer, upsample_image
@@ -72,7 +73,7 @@ class _Layer:
         if demodulation is not None:
             x = x * demodulation.to(x.dtype)[:, :, None, None]
         # The gain sqrt 2 is inside already: leaky ReLU lets positive factors through.
-        x = F.leaky_relu_(x.add_(window.cut(self.added, Window.whole(self.added))), 0.2)
+        x = F.leaky_relu_(x.add_(window.cut_whole(self.added)), 0.2)
         return x if self.clamp is None else F.hardtanh(x, -self.clamp, self.clamp)
 
 
@@ -121,7 +122,12 @@ class PartialSynthesis:
                     self.layers.append(_prepare(layer, block.side, maps, w, self.const.dtype))
 
     def __call__(
-        self, moved: Tensor, around: Tensor | None = None, margin: float = 0.0
+        self,
+        moved: Tensor,
+        around: Tensor | None = None,
+        margin: float = 0.0,
+        *,
+        held: Held | None = None,
     ) -> Features:
         """Features for some latents, differentiable in them.
 
@@ -130,12 +136,37 @@ class PartialSynthesis:
             around: `[N, 2]`, crop pixels; where given, only what lies near them may be read, with
                 the places near point n at index n.
             margin: how far from them along each axis, crop pixels.
+            held: a picture to keep to.
         """
         plan: Mapping[int, BlockWindows] = {}
         if around is not None and len(around) and not self.coloured:
             plan = self._plan(around, margin)
+        maps, windows, strain = self._run(moved, plan, held)
+        first = moved.detach().clone()
+        finest = max(self.blocks)
+        colours = self._colours(maps, moved, held) if self.coloured else None
+        return Features(
+            maps=tuple(maps[block] if plan else to_square(maps[block]) for block in self.blocks),
+            resolution=self.resolution,
+            image=lambda: self._draw(first),
+            colour=None if colours is None else to_square(colours[finest]),
+            strain=strain,
+            windows=tuple(windows[block] for block in self.blocks) if plan else None,
+        )
+
+    @torch.no_grad()
+    def paint(self, moved: Tensor) -> Painted:
+        """All that is computed on the way to the finest block, for latents as above."""
+        maps, _, _ = self._run(moved, {}, None)
+        return Painted(maps=maps, colours=self._colours(maps, moved, None))
+
+    def _run(
+        self, moved: Tensor, plan: Mapping[int, BlockWindows], held: Held | None
+    ) -> tuple[dict[int, Tensor], dict[int, Window], Tensor | None]:
+        """The blocks' outputs, what of their maps these show, and the strain on what is held."""
         maps: dict[int, Tensor] = {}
         windows: dict[int, Window] = {}
+        strain: Tensor | None = None
         x, here = self.const, Window.whole(self.const)
         for index, layer in enumerate(self.layers):
             doubles, planned = layer.blur is not None, plan.get(layer.side)
@@ -144,15 +175,13 @@ class PartialSynthesis:
                 x, here = wanted.cut(x, here), wanted
             here = here.doubled() if doubles else here
             x = layer(x, moved[:, index] if index < self.moving else None, here)
+            if held is not None and not doubles:
+                if layer.side in self.blocks and layer.side in held.fixed:
+                    strained = held.loss(x, layer.side, here) / len(self.blocks)
+                    strain = strained if strain is None else strain + strained
+                x = held.hold(x, layer.side, here)
             maps[layer.side], windows[layer.side] = x, here
-        first = moved.detach().clone()
-        return Features(
-            maps=tuple(maps[block] if plan else to_square(maps[block]) for block in self.blocks),
-            resolution=self.resolution,
-            image=lambda: self._draw(first),
-            colour=self._colour(maps, moved) if self.coloured else None,
-            windows=tuple(windows[block] for block in self.blocks) if plan else None,
-        )
+        return maps, windows, strain
 
     def _plan(self, around: Tensor, margin: float) -> Mapping[int, BlockWindows]:
         """The cheapest of windows around each point, one around all of them, and whole maps."""
@@ -177,17 +206,23 @@ class PartialSynthesis:
             work += cells * layer.kernel.numel()
         return work
 
-    def _colour(self, features: dict[int, Tensor], moved: Tensor) -> Tensor:
-        """The picture as far as these blocks paint it, `[1, 3, r, r]` float32."""
+    def _colours(
+        self, maps: dict[int, Tensor], moved: Tensor, held: Held | None
+    ) -> dict[int, Tensor]:
+        """Side of a block -> the picture as far as it is painted there."""
         height, width = self.const.shape[2:]
         skip = moved.new_zeros(1, 3, height // 2, width // 2)
+        colours: dict[int, Tensor] = {}
         for k, block in enumerate(self.painting):
             # torgb reads the vector that the next block's first layer also reads.
             index = 2 * k + 1
             w = moved[:, index] if index < self.moving else self.latents[:, index]
             below = upsample_image(skip, block.resample_filter)
-            skip = below + block.torgb(features[block.side], w)
-        return to_square(skip)
+            skip = below + block.torgb(maps[block.side], w)
+            if held is not None:
+                skip = held.hold_colour(skip, block.side)
+            colours[block.side] = skip
+        return colours
 
     def _draw(self, moved: Tensor) -> Tensor:
         return self.subject.render(torch.cat((moved, self.latents[:, self.moving :]), dim=1))

@@ -85,6 +85,10 @@ class Window:
             parts.append(maps[at : at + 1, :, y : y + self.size[0], x : x + self.size[1]])
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
+    def cut_whole(self, maps: Tensor) -> Tensor:
+        """This window out of whole maps `[1, C, *map_size]`."""
+        return self.cut(maps, Window.whole(maps))
+
 
 @dataclass(frozen=True, kw_only=True)
 class BlockWindows:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from editing.render import Renderer
 from pipeline.composite import apply_patch, begin_composition
 from pipeline.edit import EditedPhoto
 from pipeline.photo import Photo, save_photo, software
@@ -23,11 +24,12 @@ def compose_frames(photo: Photo, done: EditedPhoto) -> Iterator[Photo]:
         return
     subject, steps = done.edited.inversion, done.edited.steps
     composer = begin_composition(photo, done.crop.alignment, subject.render())
+    draw = Renderer(subject)
     last = len(steps) - 1
     picked = np.unique(np.linspace(1, last, min(MOST_FRAMES, last)).astype(int))
     for k in picked[:-1]:
         patch = composer.compose(
-            subject.render(steps[k].latents),
+            draw(steps[k].latents, steps[k].movable),
             done.spec.mask,
             painted=done.request.mask,
             handles=done.spec.handles,

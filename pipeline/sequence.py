@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from editing.render import render_edit
 from editing.spec import DragSpec
 from editing.steps import EditStart
 from inversion.types import Inversion
@@ -68,7 +69,8 @@ def trace_back(points: Tensor, stored: StoredEdit, subject: Inversion) -> Tensor
     if len(points) == 0:
         return points
     before = to_picture(subject.render())
-    after = to_picture(subject.render(stored.latents.to(subject.pivot.latents.device)))
+    latents = stored.latents.to(subject.pivot.latents.device)
+    after = to_picture(render_edit(subject, latents, stored.movable))
     found = find_correspondence(
         before, after, handles=stored.spec.handles.numpy(), finals=stored.points.numpy()
     )

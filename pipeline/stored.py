@@ -40,6 +40,7 @@ class StoredEdit:
         points: `[N, 2]` where the handles ended, crop pixels.
         stopped: Why the drag ended.
         mask: What was painted of the photo, in all the edits that led here; None for no mask.
+        movable: `[1, 1, R, R]`, where the latents draw the crop, see `EditStep`; None: everywhere.
     """
 
     number: int
@@ -50,6 +51,7 @@ class StoredEdit:
     points: Tensor
     stopped: str
     mask: Mask | None
+    movable: Tensor | None = None
 
 
 def keep_crop(session: Session, selection: Selection, crop: Crop) -> Session:
@@ -134,6 +136,8 @@ def keep_edit(
     specification, picture, latents = edit_files(number)
     report = edit_json(spec, result)
     tensors = {"latents": result.latents, "points": result.points}
+    if result.movable is not None:
+        tensors["movable"] = (result.movable * 255).round().byte()
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     request = edit.to_json()
     if edit.mask is not None:
@@ -177,6 +181,7 @@ def recall_edit(session: Session, number: int | None) -> StoredEdit:
         points=tensors["points"],
         stopped=str(record["report"]["stopped"]),
         mask=_read_levels(mask) if session.has(_mask_file(number)) else None,
+        movable=tensors["movable"].float() / 255 if "movable" in tensors else None,
     )
 
 

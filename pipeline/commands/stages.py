@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
+from editing.render import render_edit
 from pipeline.commands import flags
 from pipeline.commands.arguments import parse_request, read_hidden
 from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save, say_warnings
@@ -192,7 +193,7 @@ def composite(args: argparse.Namespace, console: Console) -> Outcome:
         photo,
         alignment,
         inversion.render(),
-        inversion.render(latents),
+        render_edit(inversion, latents, stored.movable),
         stored.spec.mask,
         painted=stored.mask,
         handles=stored.spec.handles,

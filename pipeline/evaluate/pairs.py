@@ -22,6 +22,7 @@ from editing.drag import DragEngine
 from editing.engine import run_edit
 from editing.reference import ReferenceEngine
 from editing.regions import region_mask
+from editing.render import render_edit
 from editing.spec import DragSpec
 from pipeline.errors import EvaluationError
 from pipeline.evaluate.frechet import FeatureNetwork, load_feature_network
@@ -196,8 +197,7 @@ class PairMeasure:
         cpu = time.process_time()
         result = run_edit(engine, subject, spec)
         cpu = time.process_time() - cpu
-        with torch.no_grad():
-            image = self.exact(result.latents)
+        image = render_edit(as_subject(self.exact, pair.latents), result.latents, result.movable)
         found = find_landmarks(image, self.models)
         return {
             "distance": None if found is None else pair.distance(found, points),

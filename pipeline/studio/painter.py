@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from editing.engine import EditStep
+from editing.render import Renderer
 from editing.spec import DragSpec
-from editing.synthesis import PartialSynthesis
 from inversion.types import Inversion
 from pipeline.align import Alignment
 from pipeline.composite import Composer
@@ -34,14 +33,14 @@ class Subject:
         inversion: Of it.
         composer: Composes edits into the photo.
         preview: Composes them into a reduced copy, for frames.
-        draw: Draws latents for it.
+        draw: Draws edits of it.
     """
 
     selection: Selection
     inversion: Inversion
     composer: Composer
     preview: Preview
-    draw: Callable[[Tensor], Tensor]
+    draw: Renderer
 
     @property
     def photo(self) -> Photo:
@@ -58,25 +57,6 @@ class _Scene:
     whole: DragSpec
     ids: tuple[str | None, ...]
     targets: list[list[float]]
-
-
-def quick_renderer(inversion: Inversion) -> Callable[[Tensor], Tensor]:
-    """What draws latents as `Inversion.render` does up to rounding, in two thirds of its time."""
-    config = inversion.generator.config
-    synthesis = PartialSynthesis(
-        inversion,
-        inversion.pivot.latents,
-        moving=config.num_latents,
-        blocks=(config.resolution,),
-        coloured=True,
-    )
-
-    @torch.no_grad()
-    def draw(latents: Tensor) -> Tensor:
-        picture = synthesis(latents).colour
-        return inversion.render(latents) if picture is None else picture
-
-    return draw
 
 
 class Painter:
@@ -150,7 +130,7 @@ class Painter:
 
     def _paint(self, scene: _Scene, step: EditStep) -> None:
         subject, alignment = scene.subject, scene.subject.selection.alignment
-        edited = subject.draw(step.latents)
+        edited = subject.draw(step.latents, step.movable)
         found = compose_preview(scene.preview, edited, scene.whole, step.points)
         if found is None:
             return

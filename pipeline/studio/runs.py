@@ -243,6 +243,8 @@ def _keep_reached(slot: Slot, step: EditStep) -> None:
         "reached": step.reached.detach().cpu(),
         "numbers": torch.tensor([step.index, step.loss, step.mean_distance], dtype=torch.float64),
     }
+    if step.movable is not None:
+        tensors["movable"] = step.movable.cpu()
     write_safetensors(slot.folder / REACHED, tensors, {})
 
 
@@ -258,6 +260,7 @@ def _recall_reached(slot: Slot) -> EditStep | None:
             mean_distance=distance,
             reached=tensors["reached"],
             latents=tensors["latents"],
+            movable=tensors.get("movable"),
         )
     except (OSError, SafetensorError, KeyError, ValueError):
         return None  # the run is then as if it had never begun

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from editing.engine import EditResult, EditStep, finish_edit
+from editing.render import Renderer, render_edit
 from editing.spec import DragSpec
 from pipeline.bands import slices
 from pipeline.composite import Patch, begin_composition
@@ -30,7 +31,7 @@ from pipeline.session import open_session
 from pipeline.stored import StoredEdit, keep_edit, recall_edit
 from pipeline.studio.errors import NoInversionError
 from pipeline.studio.jobs import Control
-from pipeline.studio.painter import Painter, Subject, quick_renderer
+from pipeline.studio.painter import Painter, Subject
 from pipeline.studio.records import PhotoRecord, Slot, read_faces, read_named
 from pipeline.subject import Selection, align_face, choose_face, cut, detect
 
@@ -128,7 +129,7 @@ class Workshop:
         place = SessionPlace(folder=slot.session, photo=slot.record.file)
         session = open_for(place, photo, selection, crop, self.models, slot.quality, slot.seed)
         inversion, _ = invert_face(crop, self.models, slot.quality, slot.seed, session, control)
-        draw = quick_renderer(inversion)
+        draw = Renderer(inversion)
         subject = Subject(
             selection=selection,
             inversion=inversion,
@@ -223,7 +224,8 @@ class Workshop:
         subject = self.subject(slot, control)
         stored = recall_edit(open_session(slot.session), edit)
         control.announce("compose")
-        image = subject.inversion.render(stored.latents.to(self.models.device))
+        latents = stored.latents.to(self.models.device)
+        image = render_edit(subject.inversion, latents, stored.movable)
         if base is not None:
             subject = replace(subject, composer=replace(subject.composer, photo=base))
         return compose_end(subject, stored.spec, image, stored.points, stored.mask)
@@ -233,7 +235,7 @@ class Workshop:
     ) -> Image.Image:
         """The reduced photo around the face with a moment of a stored edit."""
         preview = subject.preview.with_painted(stored.mask)
-        edited = subject.draw(latents.to(self.models.device))
+        edited = subject.draw(latents.to(self.models.device), stored.movable)
         pixels = preview.pixels.copy()
         composed = compose_preview(preview, edited, stored.spec, points)
         if composed is not None:
