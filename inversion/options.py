@@ -26,8 +26,8 @@ class InversionOptions:
             for the picture; None renders all of it.
         projection_l2: weight of the mean square error beside the perceptual distance of weight 1.
         pull: weight of the mean square distance from the encoder's latents.
-        tuning_steps: most steps of Adam over the generator's weights, each of all crops; 0 keeps
-            the generator.
+        tuning_steps: most steps of Adam over the generator's weights, for one crop; every further
+            one adds a quarter. 0 keeps the generator.
         tuning_rate: its learning rate.
         tuning_relative: whether that rate is in units of each tensor's root mean square.
         tuning_betas: Adam's decay rates of the gradient's mean and mean square.

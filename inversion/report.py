@@ -72,7 +72,7 @@ class InversionReport:
         if self.perceptual > POOR:
             found.append(
                 f"the inversion is poor (perceptual distance {self.perceptual:.2f}, above "
-                f"{POOR}): edits may look odd; take a higher quality or hide what covers the face"
+                f"{POOR}): edits may look odd; take a higher quality, or hide what covers the face"
             )
         if self.distance > FAR:
             found.append(

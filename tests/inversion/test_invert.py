@@ -335,7 +335,7 @@ def test_crops_that_share_a_generator_are_each_drawn(tiny_generator: Generator) 
         assert report.perceptual < report.pivot_perceptual < report.start_perceptual
         measured = (inversion.render().clamp(-1, 1) - crop).square().mean().item()
         assert measured == pytest.approx(report.perceptual, rel=1e-4)
-    assert next(s.total for s in steps if s.phase == "tune") == 20
+    assert next(s.total for s in steps if s.phase == "tune") == 25
     assert finish_inversions(iter(steps)) == both
 
 
