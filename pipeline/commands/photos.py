@@ -14,6 +14,7 @@ from pipeline.edit import SessionPlace, check_request, edit_photo
 from pipeline.errors import RequestError
 from pipeline.faces import Face, find_faces
 from pipeline.frames import compose_frames, save_frames
+from pipeline.handles import remark_on_handles
 from pipeline.models import choose_device
 from pipeline.photo import Photo, check_output, read_photo
 from pipeline.report import describe_edit, list_faces
@@ -97,7 +98,10 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
         )
     if done.edited is not None:
         say_warnings(done.edited.inversion, done.selection.name, console)
-    notes = save(done.photo, args, console, changed=done.changed_pixels)
+    remarks = remark_on_handles(request.drags, done.crop.image, done.crop.alignment)
+    for remark in remarks:
+        console.say(remark)
+    notes = [*remarks, *save(done.photo, args, console, changed=done.changed_pixels)]
     if args.frames is not None:
         save_frames(args.frames, compose_frames(photo, done), done)
     report = describe_edit(done, models, quality=args.quality, seed=args.seed, notes=notes)

@@ -20,6 +20,7 @@ from pipeline.edit import (
 )
 from pipeline.engines import engine_for
 from pipeline.errors import RequestError, SessionError
+from pipeline.handles import remark_on_handles
 from pipeline.models import Models
 from pipeline.photo import Photo, check_output, read_photo
 from pipeline.request import Point
@@ -148,6 +149,7 @@ def drag(args: argparse.Namespace, console: Console) -> Outcome:
         )
     engine = engine_for(request.engine, request.options, request.presets, models.directions)
     if args.parent == 0:
+        picture = inversion.render()
         spec = request.to_spec(selection.face, selection.alignment)
         result, _ = drag_face(inversion, spec, engine, console.watch)
     else:
@@ -156,7 +158,10 @@ def drag(args: argparse.Namespace, console: Console) -> Outcome:
         start = start_from(before)
         result, _ = drag_face(inversion, spec, engine, console.watch, start=start)
         spec = of_the_whole(spec, before, inversion)
+        picture = render_edit(inversion, before.latents.to(models.device), before.movable)
         request = replace(request, mask=union_of_masks(request.mask, before.mask))
+    for remark in remark_on_handles(request.drags, picture, selection.alignment):
+        console.say(remark)
     number = max(keep_edit(session, request, spec, result, parent=args.parent).edits)
     text = f"{args.session}: edit {number}, {result.stopped} after {result.steps} steps"
     record: Json = {"edit": number, "parent": args.parent, "stopped": result.stopped}
