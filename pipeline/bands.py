@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.align import Alignment, Window, crop_square, crop_to_photo
+from pipeline.align import Alignment, Crop, Window, crop_square, crop_to_photo
 from pipeline.correspondence import Array, blur, warp
 from pipeline.photo import Photo
 from pipeline.transfer import CompositeOptions, Transfer
@@ -58,9 +58,23 @@ class Layers:
 
 
 def plan_layers(
-    photo: Photo, grid: Alignment, transfer: Transfer, window: Window, options: CompositeOptions
+    photo: Photo,
+    grid: Alignment,
+    transfer: Transfer,
+    window: Window,
+    options: CompositeOptions,
+    crop: Crop | None = None,
 ) -> Layers:
-    """Turn and scale the flow to photo pixels; find tone and grain of what is uncovered."""
+    """Turn and scale the flow to photo pixels; find tone and grain of what is uncovered.
+
+    Args:
+        photo: The photo.
+        grid: Where the transfer lies in it.
+        transfer: What is carried over.
+        window: Where it changes the photo.
+        options: Lengths and thresholds.
+        crop: The photo on the grid; None to look at no more of it than the window.
+    """
     linear = grid.to_photo([[1, 0], [0, 1]]) - grid.to_photo([0, 0])
     shares = (transfer.gate[..., None], transfer.uncovered[..., None])
     maps = np.concatenate([transfer.flow @ linear, *shares, transfer.colour], axis=2)
@@ -74,7 +88,8 @@ def plan_layers(
     )
     if not (transfer.uncovered > 0).any():
         return layers
-    renewed = transfer.warped + transfer.colour + _tone(photo, grid, transfer, window, options)
+    crop = crop or _crop_window(photo, grid, window)
+    renewed = transfer.warped + transfer.colour + _tone(crop, transfer, options)
     return replace(
         layers,
         maps=np.concatenate([layers.maps, renewed], axis=2),
@@ -131,15 +146,17 @@ def cut_out(photo: Photo, window: Window) -> Photo:
     return replace(photo, pixels=photo.pixels[slices(window)])
 
 
-def _tone(
-    photo: Photo, grid: Alignment, transfer: Transfer, window: Window, options: CompositeOptions
-) -> Array:
-    """[S, S, 3]: blur(W(P) - W(R)) on the crop's grid, over what the window shows."""
+def _crop_window(photo: Photo, grid: Alignment, window: Window) -> Crop:
+    """A window of the photo on the grid."""
     corner = grid.centre[0] - window[0], grid.centre[1] - window[1]
-    crop = crop_square(cut_out(photo, window).rgb(), replace(grid, centre=corner))
+    return crop_square(cut_out(photo, window).rgb(), replace(grid, centre=corner))
+
+
+def _tone(crop: Crop, transfer: Transfer, options: CompositeOptions) -> Array:
+    """[S, S, 3]: blur(W(P) - W(R)) on the crop's grid, over what the crop shows of the photo."""
     moved = warp(to_picture(crop.image), transfer.flow)
     known = (np.float32(1.02) - transfer.uncovered) * crop.valid[0, 0].numpy()
-    radius = options.tone * grid.resolution
+    radius = options.tone * len(known)
     total = blur((moved - transfer.warped) * known[..., None], radius)
     return (total / np.maximum(blur(known, radius), 1e-6)[..., None]).astype(np.float32)
 

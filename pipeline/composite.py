@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.align import Alignment, Window
+from pipeline.align import Alignment, Crop, Window
 from pipeline.bands import (
     BAND_PIXELS,
     Layers,
@@ -97,6 +97,7 @@ class Composer:
         before: [S, S, 3] in [0, 1], the inversion on that grid.
         shape: Of the inversion's rendering, which edits must share.
         options: How edits are carried over.
+        crop: The photo on that grid, where it is kept for many edits.
     """
 
     photo: Photo
@@ -105,6 +106,7 @@ class Composer:
     before: Array
     shape: tuple[int, ...]
     options: CompositeOptions
+    crop: Crop | None = None
 
     def compose(
         self,
@@ -150,7 +152,7 @@ class Composer:
         window = _window(transfer, self.grid, self.photo)
         if window is None:
             return None
-        layers = plan_layers(self.photo, self.grid, transfer, window, self.options)
+        layers = plan_layers(self.photo, self.grid, transfer, window, self.options, self.crop)
         return _blend(
             self.photo, layers, window, lambda band: _permitted(mask, painted, self.grid, band)
         )

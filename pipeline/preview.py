@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from editing.spec import DragSpec
-from pipeline.align import Alignment, Window
+from pipeline.align import Alignment, Window, crop_square
 from pipeline.bands import bounds, cut_out
 from pipeline.composite import Composer, begin_composition
 from pipeline.correspondence import FlowOptions
@@ -91,6 +91,7 @@ def begin_preview(photo: Photo, alignment: Alignment, render: Tensor) -> Preview
     )
     copy = replace(photo, pixels=pixels, mode="RGB", palette=None, encoded=None)
     composer = begin_composition(copy, reduced, render, QUICK)
+    composer = replace(composer, crop=crop_square(copy.rgb(), composer.grid))
     return Preview(composer=composer, window=window, factor=factor)
 
 
