@@ -28,12 +28,17 @@ TOUCHING_LIPS = 0.08
 # Displacements below this, in eyes apart, are no movement at all.
 STILL = 1e-4
 EXPRESSION_LIMIT = 0.30
+# Degrees at strength 1.
+TURN, NOD = 10.0, 8.0
+Move = Callable[[Points, float], Points]
 
 _UPPER_LIDS, _LOWER_LIDS = (37, 38, 43, 44), (41, 40, 47, 46)
 _INNER_UPPER, _INNER_LOWER = (61, 62, 63), (67, 66, 65)
 _EYE_CORNERS = (36, 39, 42, 45)
 _NOSE = (27, 30, 33)
 _RIGID = (*_EYE_CORNERS, 27, 28, 29, 30)
+_TURNING = (27, 30, 33, *_EYE_CORNERS, 48, 51, 54, 57)
+_EARS = (0, 16)
 
 # (landmark on the picture's left, its mirror image, outward, down) at strength 1.
 _SMILE = (
@@ -98,55 +103,134 @@ def _open_mouth(face: Points, strength: float) -> Points:
     return moved
 
 
+def _one_side(move: Move, kept: Sequence[int]) -> Move:
+    """What `move` does to some landmarks alone."""
+
+    def moved(face: Points, strength: float) -> Points:
+        both = move(face, strength)
+        one = np.zeros((68, 2))
+        one[list(kept)] = both[list(kept)]
+        return one
+
+    return moved
+
+
+def _knit_brows(_: Points, strength: float) -> Points:
+    """The brows' inner ends go down."""
+    moved = np.zeros((68, 2))
+    for left, right, share in ((21, 22, 1.0), (20, 23, 0.6), (19, 24, 0.25)):
+        moved[left, 1] = moved[right, 1] = 0.07 * share * strength
+    return moved
+
+
+def _turn(face: Points, strength: float) -> Points:
+    """The nose points to the right of the picture by ten degrees."""
+    moved = np.zeros((68, 2))
+    moved[:, 0] = _depth(face) * math.sin(math.radians(TURN * strength))
+    return moved
+
+
+def _nod(face: Points, strength: float) -> Points:
+    """The nose points down by eight degrees."""
+    moved = np.zeros((68, 2))
+    moved[:, 1] = _depth(face) * math.sin(math.radians(NOD * strength))
+    return moved
+
+
+def _depth(face: Points) -> npt.NDArray[np.float64]:
+    """How far the landmarks that show a turn stand out from the neck's axis: half an egg."""
+    x, y = face[:, 0] - face[27, 0], face[:, 1]
+    egg = 1.05 * np.clip(1 - (x / 1.4) ** 2 - (y / 1.5) ** 2, 0, None)
+    depth = np.zeros(68)
+    depth[list(_TURNING)] = egg[list(_TURNING)]
+    depth[[30, 33]] += 0.3
+    return depth
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Preset:
     """Displacement of the landmarks of a face in face units, what it holds, where it may act.
 
-    `guide` says how far to go along which `weights.directions` at strength 1.
+    `guide` says how far to go along which `weights.directions` at a strength.
     """
 
-    move: Callable[[Points, float], Points]
+    move: Move
     anchors: tuple[int, ...]
     regions: tuple[str, ...]
-    guide: Mapping[str, float]
+    guide: Callable[[float], Mapping[str, float]]
     sign: float = 1.0
+
+
+def _along(**amounts: float) -> Callable[[float], Mapping[str, float]]:
+    """So much of each direction at strength 1, in proportion; `_` stands for `-` in names."""
+    return lambda strength: {k.replace("_", "-"): strength * v for k, v in amounts.items()}
+
+
+def _along_lids(*lids: str) -> Callable[[float], Mapping[str, float]]:
+    """Lids close wholly, but open by less than half of their aperture."""
+    return lambda strength: dict.fromkeys(lids, -0.4 * strength if strength > 0 else -strength)
 
 
 _SMILES = _Preset(
     move=_smile,
     anchors=(*_NOSE, *_EYE_CORNERS),
     regions=("mouth", "jaw"),
-    guide={"mouth-width": 0.085, "mouth-open": 0.065},
+    guide=_along(smile=0.1, mouth_width=0.17, mouth_open=0.04),
 )
 # Lids that are not held rise with the brows.
 _BROWS = _Preset(
     move=_raise_brows,
     anchors=(*_EYE_CORNERS, *_UPPER_LIDS, *_LOWER_LIDS),
     regions=("brows", "eyes"),
-    guide={"brow_left-y": -0.15, "brow_right-y": -0.15},
+    guide=_along(brow_left=0.12, brow_right=0.12),
+)
+_LEFT_BROW = replace(
+    _BROWS, move=_one_side(_raise_brows, range(17, 22)), guide=_along(brow_left=0.12)
+)
+_RIGHT_BROW = replace(
+    _BROWS, move=_one_side(_raise_brows, range(22, 27)), guide=_along(brow_right=0.12)
 )
 # The eyes' corners lie within a feature cell of the lids: holding them would hold the lids.
 _EYES = _Preset(
     move=_open_eyes,
     anchors=(27, 30),
     regions=("eyes", "brows"),
-    guide={
-        "upper_lid_left-y": -0.08, "upper_lid_right-y": -0.08,
-        "lower_lid_left-y": 0.03, "lower_lid_right-y": 0.03,
-    },
-)  # fmt: skip
-_MOUTH = _Preset(
-    move=_open_mouth, anchors=_NOSE, regions=("mouth", "jaw"), guide={"mouth-open": 0.135}
+    guide=_along_lids("lid-left", "lid-right"),
 )
+_LEFT_EYE = replace(
+    _EYES,
+    move=_one_side(_open_eyes, (*range(17, 22), *range(36, 42))),
+    anchors=(27, 30, *range(42, 48)),
+    guide=_along_lids("lid-left"),
+)
+_RIGHT_EYE = replace(
+    _EYES,
+    move=_one_side(_open_eyes, (*range(22, 27), *range(42, 48))),
+    anchors=(27, 30, *range(36, 42)),
+    guide=_along_lids("lid-right"),
+)
+_MOUTH = _Preset(
+    move=_open_mouth, anchors=_NOSE, regions=("mouth", "jaw"), guide=_along(mouth_open=0.24)
+)
+_HEAD = ("face", "jaw")
 
 PRESETS: Mapping[str, _Preset] = {
     "smile": _SMILES,
     "open-eyes": _EYES,
     "close-eyes": replace(_EYES, sign=-1),
+    "open-left-eye": _LEFT_EYE,
+    "close-left-eye": replace(_LEFT_EYE, sign=-1),
+    "open-right-eye": _RIGHT_EYE,
+    "close-right-eye": replace(_RIGHT_EYE, sign=-1),
     "open-mouth": _MOUTH,
     "close-mouth": replace(_MOUTH, sign=-1),
     "raise-brows": _BROWS,
     "lower-brows": replace(_BROWS, sign=-0.6),
+    "raise-left-brow": _LEFT_BROW,
+    "raise-right-brow": _RIGHT_BROW,
+    "frown": replace(_BROWS, move=_knit_brows, guide=_along(brow_inner=-0.07)),
+    "turn": _Preset(move=_turn, anchors=_EARS, regions=_HEAD, guide=_along(yaw=TURN)),
+    "nod": _Preset(move=_nod, anchors=_EARS, regions=_HEAD, guide=_along(pitch=NOD)),
 }
 
 
@@ -238,8 +322,8 @@ def guide_of(presets: Sequence[PresetStrength]) -> dict[str, float]:
     for chosen in presets:
         entry = PRESETS[chosen.name]
         strength = entry.sign * min(max(chosen.strength, -STRONGEST), STRONGEST)
-        for name, amount in entry.guide.items():
-            guide[name] = guide.get(name, 0.0) + strength * amount
+        for name, amount in entry.guide(strength).items():
+            guide[name] = guide.get(name, 0.0) + amount
     return {name: amount for name, amount in guide.items() if amount}
 
 

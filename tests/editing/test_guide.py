@@ -79,9 +79,11 @@ def test_guides_of_presets_add_up_and_exist() -> None:
     directions = load_directions()
     assert directions is not None
     for name, entry in PRESETS.items():
-        assert set(entry.guide) <= set(directions.config.names), name
+        for strength in (-1.0, 1.0):
+            assert set(entry.guide(strength)) <= set(directions.config.names), name
     smile, twice = PresetStrength(name="smile"), PresetStrength(name="smile", strength=2)
     assert guide_of([smile, smile]) == guide_of([twice])
-    opening, closing = PresetStrength(name="open-eyes"), PresetStrength(name="close-eyes")
+    opening, closing = PresetStrength(name="open-mouth"), PresetStrength(name="close-mouth")
     assert guide_of([opening, closing]) == {}
+    assert guide_of([PresetStrength(name="close-left-eye")]) == {"lid-left": 1.0}
     assert guide_of([PresetStrength(name="smile", strength=0)]) == {}

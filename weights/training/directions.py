@@ -35,7 +35,7 @@ MEASURED = (
     "yaw", "pitch",
 )  # fmt: skip
 """Expressions that landmarks show."""
-LENGTHS = (0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.7)
+LENGTHS = (0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.6, 3.0)
 """What directions may be lengthened by: beyond, they are not the expression's."""
 MEASURED_ON = 40
 # How far the nose's tip stands out from the axis that a head turns about, in eyes apart, as seen

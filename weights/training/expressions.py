@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from weights.training.portraits import read
+
 EXPRESSIONS: dict[str, float] = {
     "smile": 0.1, "mouth-width": 0.1, "mouth-open": 0.2, "lid-left": 1.0, "lid-right": 1.0,
     "brow-left": 0.1, "brow-right": 0.1, "brow-inner": 0.06, "yaw": 8.0, "pitch": 6.0,
@@ -339,11 +341,11 @@ def express(
         _close_lids(warp, faces, left, asked[lid], (asked["gaze-x"], asked["gaze-y"]), skin)
     moved = torch.stack([warp.moved_x, warp.moved_y], 2) @ faces.axes
     source = (points - moved).view(grid.shape)
-    read = F.grid_sample(images, source, padding_mode="reflection", align_corners=False)
+    seen = read(images, source)
     cover = warp.cover.view(n, 1, side, side)
     colour = (2 * warp.colour - warp.cover[..., None]).transpose(1, 2).reshape(n, 3, side, side)
     attention = attention.view(n, 1, side, side)
-    return Drawn(read * (1 - cover) + colour, attention, source, cover)
+    return Drawn(seen * (1 - cover) + colour, attention, source, cover)
 
 
 def random_expressions(landmarks: Tensor, rng: torch.Generator) -> Tensor:

@@ -159,7 +159,11 @@ def random_warp(images: Tensor, landmarks: Tensor, rng: torch.Generator) -> Tens
     Returns:
         The warped pictures, mirrored at the border where they run out.
     """
-    source = random_source(landmarks, images.shape[-1], rng)
+    return read(images, random_source(landmarks, images.shape[-1], rng))
+
+
+def read(images: Tensor, source: Tensor) -> Tensor:
+    """Pictures `[N, C, R, R]` read at `source` `[N, S, S, 2]`, mirrored where they run out."""
     return F.grid_sample(images, source, padding_mode="reflection", align_corners=False)
 
 

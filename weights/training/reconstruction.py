@@ -3,9 +3,9 @@
     python -m weights.training.reconstruction --data PORTRAITS --trunk LPIPS_TRUNK --out RUN
 
 The encoder sees a warped portrait and gives a w and small per-layer offsets; the generator must
-draw that same picture. Many of the warps are strong expressions. For some of those the encoder sees
-another expression of the same portrait, and a step in the latents, learnt along and the same for
-everybody, must lead to the one that is drawn: so directions arise that mean what they say.
+draw that same picture. Many of the warps are strong expressions. For most of those the encoder sees
+the portrait without it, and a step in the latents, learnt along and the same for everybody, must
+lead to the one that is drawn: so directions arise that mean what they say.
 Training starts at a coarse block of the skip architecture and ends at the full resolution, or goes
 on from finished networks (`--start portrait-128 --images 70000 --rate 0.002`). Nothing adversarial:
 a few thousand portraits and a processor without a GPU allow it. A run goes on from
@@ -49,6 +49,7 @@ from weights.training.portraits import (
     load_portraits,
     pixel_grid,
     random_source,
+    read,
 )
 from weights.training.processes import (
     average_gradients,
@@ -72,6 +73,7 @@ class ReconstructionOptions:
         batch: pictures per step.
         learning_rate: Adam's, for the generator; the encoder takes `encoder_share` of it.
         encoder_share: see `learning_rate`.
+        steps_share: the same for the steps.
         warmup: images until the full learning rate.
         floor: share of the learning rate left at the end of its cosine decay.
         latent_noise: standard deviation of the noise added to the latents.
@@ -80,7 +82,7 @@ class ReconstructionOptions:
             zero in what is shipped: they sharpen hair early, but their texture stays in place when
             a part of the face moves.
         expressive: share of the pictures that show a strong expression.
-        paired: share of those that are drawn from another expression's latents and a step.
+        paired: share of those that are drawn from the plain portrait's latents and a step.
         attention: weight of the L1 at eyes, mouth and whatever a step has to change.
         eyes: weight of the perceptual distance of the eyes alone.
         averaging: decay per step of the parameters' moving average, which is what is shipped.
@@ -91,15 +93,16 @@ class ReconstructionOptions:
     batch: int = 8
     learning_rate: float = 4e-3
     encoder_share: float = 1 / 6
+    steps_share: float = 2.0
     warmup: int = 800
     floor: float = 0.05
     latent_noise: float = 0.05
     keep_offsets: float = 0.5
     noise_until: int = 84_000
-    expressive: float = 0.7
-    paired: float = 0.55
+    expressive: float = 0.8
+    paired: float = 0.8
     attention: float = 1.0
-    eyes: float = 0.7
+    eyes: float = 1.5
     averaging: float = 0.998
     seed: int = 1
 
@@ -273,10 +276,8 @@ def with_expressions(
     drawn = express(images, landmarks, after, grid, teeth=torch.where(paired, TEETH, height))
     shown, change = drawn.images.clone(), torch.zeros_like(after)
     if paired.any():
-        before = random_expressions(landmarks, rng)[paired]
-        before = before * (torch.rand(len(before), 1, generator=rng) < 0.4)
-        still = express(images[paired], landmarks[paired], before, grid[paired])
-        shown[paired], change[paired] = still.images, after[paired] - before
+        shown[paired] = read(images[paired], grid[paired])
+        change[paired] = after[paired]
     attention = drawn.attention + CHANGED * (drawn.images - shown).abs().mean(1, keepdim=True)
     return Batch(shown, drawn.images, change, attention)
 
@@ -462,11 +463,12 @@ def train(
 def _optimizer(networks: Networks, options: ReconstructionOptions) -> torch.optim.Adam:
     drawing = [p for n, p in networks.generator.named_parameters() if not n.startswith("mapping")]
     encoder_rate = options.learning_rate * options.encoder_share
+    steps_rate = options.learning_rate * options.steps_share
     return torch.optim.Adam(
         [
             {"params": drawing, "initial_lr": options.learning_rate},
             {"params": list(networks.encoder.parameters()), "initial_lr": encoder_rate},
-            {"params": list(networks.steps.parameters()), "initial_lr": options.learning_rate},
+            {"params": list(networks.steps.parameters()), "initial_lr": steps_rate},
         ],
         betas=(0.9, 0.99),
         fused=True,
