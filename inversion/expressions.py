@@ -11,11 +11,11 @@ from weights.directions import Directions
 from weights.stylegan2 import Generator
 
 EXPRESSIONS: tuple[Mapping[str, float], ...] = (
-    {"mouth-width": 0.15, "mouth-open": 0.1},
+    {"smile": 0.12, "mouth-width": 0.08, "mouth-open": 0.06},
     {"mouth-open": 0.2},
-    {"brow_left-y": -0.15, "brow_right-y": -0.15},
-    {"upper_lid_left-y": 0.1, "upper_lid_right-y": 0.1},
-    {"yaw": 10.0},
+    {"brow-left": 0.12, "brow-right": 0.12},
+    {"lid-left": 0.6, "lid-right": 0.6},
+    {"yaw": 8.0},
 )
 """A smile, an open mouth, risen brows, lowered lids, a turned head."""
 

@@ -34,7 +34,7 @@ from weights.stylegan2 import Generator
 T = TypeVar("T")
 
 # The pivot is the encoder's, or near it, so edits go as they do for the encoder's pictures; the
-# blocks from 16 x 16 on and their colours explain the rest. The mean square error weighs more than
+# blocks from 32 x 32 on and their colours explain the rest. The mean square error weighs more than
 # PTI's, since LPIPS on small pictures forgives a wrong face.
 _FAST = InversionOptions(
     start="encoder",
@@ -52,13 +52,13 @@ _FAST = InversionOptions(
     tuning_relative=True,
     tuning_betas=(0.7, 0.95),
     tuning_decay=0.5,
-    tuning_from=16,
+    tuning_from=32,
     tuning_styles=False,
     tuning_l2=3.0,
     threshold=0.002,
 )
 _EDITABLE = replace(
-    _FAST, projection_steps=8, tuning_rate=5e-3, tuning_l2=5.0, expression_weight=1.0
+    _FAST, projection_steps=8, tuning_rate=3.5e-3, tuning_l2=5.0, expression_weight=4.0
 )
 
 QUALITIES: dict[str, InversionOptions] = {
