@@ -26,6 +26,9 @@ ALIGNMENT, CROP, INVERSION = "alignment.json", "crop.png", "inversion.safetensor
 UNFINISHED = "inversion.part.safetensors"
 """State of an inversion that runs or was killed; not among the session's complete files."""
 
+SHOWN = "shown"
+"""Name of the session's report that says which edit is shown."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredEdit:
@@ -123,7 +126,7 @@ def recall_inversion(session: Session, models: Models) -> Inversion | None:
 def keep_edit(
     session: Session, edit: EditRequest, spec: DragSpec, result: EditResult, *, parent: int = 0
 ) -> Session:
-    """Keep an edit under the next free number; its JSON can be read as a request again.
+    """Keep an edit under the next free number and show it; its JSON is a request again.
 
     Args:
         session: Where to.
@@ -150,7 +153,8 @@ def keep_edit(
     }
     if edit.mask is not None:
         writers[_mask_file(number)] = Image.fromarray(edit.mask).save
-    return session.keep(writers, f"edit {number}", report)
+    kept = session.keep(writers, f"edit {number}", report)
+    return kept.keep({}, SHOWN, {"edit": number})
 
 
 def recall_edit(session: Session, number: int | None) -> StoredEdit:

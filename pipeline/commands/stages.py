@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from editing.render import render_edit
+from pipeline import history
 from pipeline.commands import flags
 from pipeline.commands.arguments import parse_request, read_hidden
 from pipeline.commands.console import Adding, Console, Outcome, announcing, load, save, say_warnings
@@ -21,12 +22,13 @@ from pipeline.edit import (
 from pipeline.engines import engine_for
 from pipeline.errors import RequestError, SessionError
 from pipeline.handles import remark_on_handles
+from pipeline.history import shown_edit
 from pipeline.models import Models
 from pipeline.photo import Photo, check_output, read_photo
 from pipeline.request import Point
 from pipeline.sequence import move_face, of_the_whole, start_from, union_of_masks
 from pipeline.session import Json, Session, open_session
-from pipeline.stored import keep_edit, recall_edit, recall_inversion, recall_selection
+from pipeline.stored import SHOWN, keep_edit, recall_edit, recall_inversion, recall_selection
 from pipeline.subject import cut, select
 from pipeline.together import invert_photos
 
@@ -57,8 +59,9 @@ def add_commands(adding: Adding) -> None:
     sub = adding.command("drag", drag, "stage 3: edit the session's inversion")
     flags.add_session(sub)
     sub.add_argument(
-        "--from", dest="parent", type=int, default=0, metavar="N",
-        help="go on from edit N, on its picture; default 0, the photo as it was",
+        "--from", dest="parent", type=_edit_number, default=0, metavar="N",
+        help="go on from edit N, on its picture, or from the one that is 'shown'; default 0, the "
+        "photo as it was",
     )  # fmt: skip
     flags.add_request(sub)
     flags.add_engine(sub)
@@ -67,10 +70,18 @@ def add_commands(adding: Adding) -> None:
     sub = adding.command("composite", composite, "stage 4: carry an edit over to the photo")
     flags.add_session(sub)
     flags.add_output(sub)
-    sub.add_argument("--edit", type=int, metavar="N", help="number of the edit; default the latest")
+    sub.add_argument(
+        "--edit", type=int, metavar="N", help="number of the edit; default the shown one"
+    )
     flags.add_place(sub)
 
     sub = adding.command("edits", edits, "list the edits of a session")
+    flags.add_session(sub)
+
+    sub = adding.command("undo", undo, "show the edit that the shown one goes on from")
+    flags.add_session(sub)
+
+    sub = adding.command("redo", redo, "show the newest edit that goes on from the shown one")
     flags.add_session(sub)
 
 
@@ -148,6 +159,8 @@ def drag(args: argparse.Namespace, console: Console) -> Outcome:
             f"{args.session} has no inversion: run photodrag invert --session {args.session} first"
         )
     engine = engine_for(request.engine, request.options, request.presets, models.directions)
+    if args.parent is None:
+        args.parent = shown_edit(session)
     if args.parent == 0:
         picture = inversion.render()
         spec = request.to_spec(selection.face, selection.alignment)
@@ -172,22 +185,41 @@ def edits(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG00
     """List the edits of a session, each with the one that it goes on from."""
     session = open_session(args.session)
     known = [recall_edit(session, number) for number in session.edits]
+    shown = shown_edit(session)
     lines = [
         f"{edit.number}: from {edit.parent}, {edit.stopped}; {_summary(edit.request)}"
+        f"{'  (shown)' if edit.number == shown else ''}"
         for edit in known
     ]
     rows = [
         {"edit": e.number, "parent": e.parent, "stopped": e.stopped, "request": e.request}
         for e in known
     ]
-    return Outcome(text="\n".join(lines) or "no edit yet", record={"edits": rows})
+    text = "\n".join(lines) or "no edit yet"
+    return Outcome(text=text, record={"edits": rows, "shown": shown})
+
+
+def undo(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG001
+    """Take the shown edit back; it stays in the session."""
+    return _now_shown(args, history.undo(open_session(args.session)))
+
+
+def redo(args: argparse.Namespace, console: Console) -> Outcome:  # noqa: ARG001
+    """Take the last undo back."""
+    return _now_shown(args, history.redo(open_session(args.session)))
+
+
+def _now_shown(args: argparse.Namespace, number: int) -> Outcome:
+    what = f"edit {number}" if number else "the untouched photo"
+    return Outcome(text=f"{args.session}: {what} is shown", record={"shown": number})
 
 
 def composite(args: argparse.Namespace, console: Console) -> Outcome:
     """Carry an edit of the session over to its photo."""
     session, photo, models = _reopen(args)
     check_output(args.output, source=session.photo, overwrite=args.overwrite)
-    stored, inversion = recall_edit(session, args.edit), recall_inversion(session, models)
+    number = (shown_edit(session) or None) if args.edit is None else args.edit
+    stored, inversion = recall_edit(session, number), recall_inversion(session, models)
     if inversion is None:
         raise SessionError(
             f"{args.session} has lost its inversion: run photodrag invert --session {args.session}"
@@ -208,6 +240,11 @@ def composite(args: argparse.Namespace, console: Console) -> Outcome:
     save(composed.photo, args, console, changed=changed)
     text = f"{args.output}: edit {stored.number}, {changed} pixels changed"
     return Outcome(text=text, record={"edit": stored.number, **asdict(composed.report)})
+
+
+def _edit_number(text: str) -> int | None:
+    """A number, or None for the edit that is shown."""
+    return None if text == SHOWN else int(text)
 
 
 def _summary(request: Json) -> str:

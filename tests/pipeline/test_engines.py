@@ -105,7 +105,9 @@ def test_edits_go_on_and_branch(inverted: Path, tmp_path: Path, capsys: Capture)
     edits = json.loads(capsys.readouterr().out)["edits"]
     assert [edit["parent"] for edit in edits] == [0, 1, 1, 0]
     assert main(["edits", *session]) == 0
-    assert "3: from 1, step cap; raise-brows 1" in capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    assert "3: from 1, step cap; raise-brows 1" in lines
+    assert lines[-1].endswith("(shown)")
     one, two, _, four = (recall_edit(open_session(tmp_path / "s"), k) for k in (1, 2, 3, 4))
     assert not torch.equal(one.latents, two.latents)
     assert not torch.equal(two.latents, four.latents)
