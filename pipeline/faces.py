@@ -41,7 +41,7 @@ from weights.face_finder import (
 FINDERS: Final = ("auto", "builtin", "fan")
 _CANDIDATE_SCORE = 0.3
 _FACE_SCORE = 0.5
-_PRIOR = -5.8
+_PRIOR = -6.5
 """Added to both networks' log odds, since they were trained on far more faces than photos show."""
 _MAX_CANDIDATES = 150
 _MAX_REFINEMENTS = 2

@@ -119,6 +119,9 @@ def test_no_face_in_things(name: str) -> None:
         ("group_3_large.jpg", 3),
         ("hopper.jpg", 1),
         ("hopper_gray.jpg", 1),
+        ("derived/gray.png", 1),
+        ("derived/roll35.jpg", 1),
+        ("derived/tiny_64x96.png", 1),
         ("noface_cat_chelsea.png", 0),
         ("noface_cmyk_sample.jpg", 0),
         ("noface_grass.jpg", 0),
@@ -135,7 +138,7 @@ def test_faces_of_photographs(name: str, count: int, shared: Path) -> None:
 
 def test_most_faces_of_a_large_group(shared: Path) -> None:
     faces = find_faces(photograph(shared / "data" / "photos" / "group_29_gray.jpg"))
-    assert 25 <= len(faces) <= 29
+    assert 27 <= len(faces) <= 29
     assert [face.index for face in faces] == list(range(1, len(faces) + 1))
     centres = [face.box[0] + face.box[2] for face in faces]
     assert centres == sorted(centres)

@@ -1,5 +1,7 @@
 """The face finder's networks, the geometry of squares, and the file that ships."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,9 @@ from weights.face_finder import (
     soft_argmax,
     to_gray,
 )
+from weights.training.augment_faces import Faces, read_faces
+from weights.training.expressive_faces import expressive
+from weights.training.measure_faces import landmark_figures, placed
 
 ASTRONAUT_SQUARE = torch.tensor([[223.0, 128.0, 150.0, 0.0]])
 
@@ -38,6 +43,19 @@ def finder() -> FaceFinder:
 @pytest.fixture(scope="module")
 def astronaut() -> Tensor:
     return torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.fixture(scope="module")
+def held_out(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Faces:
+    """Forty portraits that nothing was trained on."""
+    made = tmp_path_factory.mktemp("portraits")
+    with zipfile.ZipFile(shared / "data" / "portraits" / "portraits-256.zip") as stored:
+        index = json.loads(stored.read("index.json"))
+        index = [record for record in index if record["split"] == "val"][:40]
+        for record in index:
+            stored.extract(f"{record['name']}.jpg", made)
+    (made / "index.json").write_text(json.dumps(index))
+    return read_faces(made, "val")
 
 
 def face_like(rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -125,6 +143,20 @@ def test_landmarks_of_a_real_face(finder: FaceFinder, astronaut: Tensor) -> None
     # The pupils as read from the picture by eye.
     torch.testing.assert_close(left, torch.tensor([203.0, 101.0]), atol=4, rtol=0)
     torch.testing.assert_close(right, torch.tensor([246.5, 103.5]), atol=4, rtol=0)
+
+
+def test_landmarks_of_held_out_portraits(finder: FaceFinder, held_out: Faces) -> None:
+    errors, figures = landmark_figures(placed(finder.landmarks, held_out), held_out)
+    assert errors.mean() < 0.025
+    assert figures["mouth_correlation"] > 0.9
+
+
+def test_shut_eyes_and_open_mouths_are_seen(finder: FaceFinder, held_out: Faces) -> None:
+    acted = expressive(held_out, seed=1)
+    errors, figures = landmark_figures(placed(finder.landmarks, acted), acted)
+    assert errors.mean() < 0.035
+    assert min(figures["right_eye_correlation"], figures["left_eye_correlation"]) > 0.55
+    assert figures["mouth_correlation"] > 0.92
 
 
 def test_no_face_in_the_collar(finder: FaceFinder, astronaut: Tensor) -> None:

@@ -41,7 +41,6 @@ from weights.training.measure_faces import gaps, held_out_figures
 
 _HEAT_SIGMA = 1.0
 _PLACE_WEIGHT = 50.0
-_GAP_WEIGHT = 25.0
 _FACELESS_SHARE = 0.25
 _WHAT = "face finder: detector and 68 landmarks, gray, any photo"
 
@@ -50,7 +49,7 @@ _WHAT = "face finder: detector and 68 landmarks, gray, any photo"
 class TrainingOptions:
     """How long and how to train."""
 
-    landmark_steps: int = 2600
+    landmark_steps: int = 5000
     detector_steps: int = 1600
     batch: int = 32
     learning_rate: float = 2e-3
@@ -59,6 +58,8 @@ class TrainingOptions:
     head_share: float = 0.3
     """How many are drawn heads, where there are any."""
     weight_decay: float = 0.02
+    gap_weight: float = 150.0
+    """Of how far lids and lips are open, beside where they are."""
     warmup: float = 0.05
     """Share of the steps with a rising learning rate; after it a half cosine."""
     checkpoint_every: int = 200
@@ -125,7 +126,11 @@ def landmark_task(network: LandmarkNetwork, faces: Faces, options: TrainingOptio
         surprise = -(_gaussians(places, heat.shape[-1]) * heat.flatten(2).log_softmax(-1)).sum(-1)
         is_face = (torch.arange(len(squares)) < len(places)).float()
         placing = ((surprise + _PLACE_WEIGHT * off) * inside).sum() / inside.sum().clamp(min=1)
-        return placing + _GAP_WEIGHT * gaping + F.binary_cross_entropy_with_logits(logit, is_face)
+        return (
+            placing
+            + options.gap_weight * gaping
+            + F.binary_cross_entropy_with_logits(logit, is_face)
+        )
 
     return Task(
         name="landmarks", network=network, steps=options.landmark_steps, draw=draw, loss=loss
