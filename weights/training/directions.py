@@ -35,9 +35,9 @@ MEASURED = (
     "yaw", "pitch",
 )  # fmt: skip
 """Expressions that landmarks show."""
-LENGTHS = (0.6, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.6, 3.0)
+LENGTHS = (0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.8, 3.6)
 """What directions may be lengthened by: beyond, they are not the expression's."""
-MEASURED_ON = 40
+MEASURED_ON = 24
 # How far the nose's tip stands out from the axis that a head turns about, in eyes apart, as seen
 # against the eyes (fitted to drawn heads of known yaw), and against eyes and mouth.
 NOSE_REACH, NOSE_BETWEEN = 0.66, 0.46
@@ -179,7 +179,8 @@ def shares_drawn(
     """How near each direction comes to its warp at each length, `[K, len(lengths)]`.
 
     One less the L1 distance of what is drawn from the warp of what was drawn before, as a share of
-    the distance when nothing moves: 1 is perfect, 0 is no better than nothing.
+    the distance when nothing moves, each pixel weighted by how far the warp changes it: 1 is
+    perfect, 0 is no better than nothing.
     """
     latents = encoder(data.network_images())
     still = torch.cat([generator(part) for part in latents.split(8)])
@@ -189,13 +190,13 @@ def shares_drawn(
         amounts = torch.zeros(len(still), len(EXPRESSIONS))
         amounts[:, list(EXPRESSIONS).index(name)] = typical
         wanted = express(still, data.landmarks, amounts, grid).images
-        asleep = (wanted - still).abs().mean()
+        due = (wanted - still).abs()
         step = directions.along({name: typical})
         away = [
             torch.cat([generator(part + length * step) for part in latents.split(8)]) - wanted
             for length in lengths
         ]
-        rows.append(torch.stack([1 - d.abs().mean() / asleep for d in away]))
+        rows.append(torch.stack([1 - (d.abs() * due).sum() / due.square().sum() for d in away]))
     return torch.stack(rows)
 
 
