@@ -30,7 +30,7 @@ from weights.stylegan2 import Generator
 from weights.training.expressions import EXPRESSIONS, express, random_expressions
 from weights.training.portraits import Portraits, load_portraits, pixel_grid
 
-MEASURED = (
+MEASURED: tuple[str, ...] = (
     "smile", "mouth-width", "mouth-open", "lid-left", "lid-right", "brow-left", "brow-right",
     "yaw", "pitch",
 )  # fmt: skip
