@@ -182,13 +182,13 @@ _BROWS = _Preset(
     move=_raise_brows,
     anchors=(*_EYE_CORNERS, *_UPPER_LIDS, *_LOWER_LIDS),
     regions=("brows", "eyes"),
-    guide=_along(brow_left=0.12, brow_right=0.12),
+    guide=_along(brow_left=0.09, brow_right=0.09),
 )
 _LEFT_BROW = replace(
-    _BROWS, move=_one_side(_raise_brows, range(17, 22)), guide=_along(brow_left=0.12)
+    _BROWS, move=_one_side(_raise_brows, range(17, 22)), guide=_along(brow_left=0.09)
 )
 _RIGHT_BROW = replace(
-    _BROWS, move=_one_side(_raise_brows, range(22, 27)), guide=_along(brow_right=0.12)
+    _BROWS, move=_one_side(_raise_brows, range(22, 27)), guide=_along(brow_right=0.09)
 )
 # The eyes' corners lie within a feature cell of the lids: holding them would hold the lids.
 _EYES = _Preset(
