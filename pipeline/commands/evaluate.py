@@ -107,6 +107,10 @@ def add_commands(adding: Adding) -> None:
         "--quality", type=parse_qualities, default=tuple(QUALITIES), metavar="NAME,NAME",
         help=f"{', '.join(QUALITIES)}; default all of these",
     )  # fmt: skip
+    sub.add_argument(
+        "--yardstick-count", type=parse_count, metavar="N",
+        help="pictures at the last of these, with which the others are compared; default all",
+    )  # fmt: skip
     add_identity(sub)
     add_setting(sub)
 
@@ -215,6 +219,7 @@ def inversion(args: argparse.Namespace, console: Console) -> Outcome:
         "--set": name,
         "--quality": ",".join(args.quality),
         "--count": args.count,
+        "--yardstick-count": args.yardstick_count,
     }
     setting = read_setting(args, repeat)
     evaluation = evaluate_inversion(
@@ -223,6 +228,7 @@ def inversion(args: argparse.Namespace, console: Console) -> Outcome:
         name=name,
         qualities=args.quality,
         count=args.count,
+        yardstick_count=args.yardstick_count,
         identity=args.identity,
         watch=console.watch,
     )

@@ -32,7 +32,7 @@ from pipeline.evaluate.inversion_tables import (
 )
 from pipeline.evaluate.landmarks import finder_name
 from pipeline.evaluate.memory import peak_bytes, reset_peak
-from pipeline.evaluate.pictures import Picture, find_pictures, read_picture
+from pipeline.evaluate.pictures import Picture, find_pictures, read_picture, spread
 from pipeline.evaluate.report import Evaluation, Table
 from pipeline.evaluate.setting import Measurements, Setting
 from pipeline.models import Models
@@ -169,6 +169,7 @@ def evaluate_inversion(
     name: str,
     qualities: Sequence[str],
     count: int | None = None,
+    yardstick_count: int | None = None,
     identity: Path | None = None,
     watch: Watch = unwatched,
 ) -> Evaluation:
@@ -181,6 +182,8 @@ def evaluate_inversion(
         name: what to call them.
         qualities: keys of `inversion.invert.QUALITIES`.
         count: at most so many pictures, evenly spread over the folder; None takes all.
+        yardstick_count: at most so many of them at the last quality, which the others are compared
+            with; None takes all.
         identity: file of the identity network; else the one that the environment names, if any.
         watch: sees the measurements go by.
 
@@ -200,14 +203,16 @@ def evaluate_inversion(
         "edits": list(EDITS),
     }
     rows = (UNTUNED, *qualities) if models.encoder is not None else tuple(qualities)
-    tasks = [InversionTask(picture=p, quality=q) for p in pictures for q in rows]
+    compared = {p.name for p in spread(pictures, yardstick_count)}
+    asked = {p.name: rows if p.name in compared else rows[:-1] for p in pictures}
+    tasks = [InversionTask(picture=p, quality=q) for p in pictures for q in asked[p.name]]
     records = Measurements(
         name=f"inversion-{name}", setting=setting, depends_on=depends_on, watch=watch
     ).measure(
         {task.key: task for task in tasks}, partial(InversionMeasure.begin, setting, identity)
     )
     found = {
-        p.name: {q: records[InversionTask(picture=p, quality=q).key] for q in rows}
+        p.name: {q: records[InversionTask(picture=p, quality=q).key] for q in asked[p.name]}
         for p in pictures
     }
     used = [p for p, by in found.items() if "skipped" not in by[rows[0]]]
@@ -229,8 +234,9 @@ def evaluate_inversion(
         finder=finder_name(models),
         skipped=f"Skipped: {skipped} files without a face that can be inverted." if skipped else "",
     )
-    measured = {q: [found[p][q] for p in used] for q in rows}
-    differences = paired_rows(measured, EDITS)
+    measured = {q: [found[p][q] for p in used if q in found[p]] for q in rows}
+    pairs = {q: [found[p][q] for p in used if rows[-1] in found[p]] for q in rows}
+    differences = paired_rows(pairs, EDITS)
     return Evaluation(
         name=f"inversion-{name}",
         title=f"Inversions: {name}",
@@ -246,12 +252,14 @@ def evaluate_inversion(
             *(
                 Table(
                     caption=f"By what a portrait shows, {quality}.",
-                    rows=group_rows({p: found[p][quality] for p in used}, groups, EDITS),
+                    rows=group_rows(
+                        {p: found[p][quality] for p in used if quality in found[p]}, groups, EDITS
+                    ),
                 )
                 for quality in rows
                 if groups
             ),
-            *each_picture({p: found[p] for p in used}),
+            *each_picture({p: found[p] for p in used}, rows),
         ),
         facts={
             "pictures": len(used),

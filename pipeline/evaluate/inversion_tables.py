@@ -20,6 +20,7 @@ def cost_rows(measured: Mapping[str, Sequence[Json]]) -> list[Row]:
     return [
         {
             "quality": quality,
+            "pictures": len(rows),
             "PSNR, dB": mean(rows, "psnr"),
             "MSE": mean(rows, "mse"),
             "perceptual": mean(rows, "perceptual"),
@@ -150,7 +151,7 @@ def _warned_of(row: Json) -> bool:
     return any(cast("float", row[name]) > limit for name, limit in limits.items())
 
 
-def each_picture(found: Mapping[str, Mapping[str, Json]]) -> list[Table]:
+def each_picture(found: Mapping[str, Mapping[str, Json]], qualities: Sequence[str]) -> list[Table]:
     """A table for each measure, a row for each picture, a column for each quality."""
     columns = {
         "perceptual": "Perceptual distance of each picture.",
@@ -161,7 +162,10 @@ def each_picture(found: Mapping[str, Mapping[str, Json]]) -> list[Table]:
         Table(
             caption=caption,
             rows=[
-                {"picture": name, **{q: cast("Cell", row.get(measure)) for q, row in by.items()}}
+                {
+                    "picture": name,
+                    **{q: cast("Cell", by.get(q, {}).get(measure)) for q in qualities},
+                }
                 for name, by in found.items()
             ],
         )

@@ -18,7 +18,7 @@ from pipeline.evaluate.inversion import (
     options_of,
 )
 from pipeline.evaluate.inversion_edits import EDITS
-from pipeline.evaluate.inversion_tables import edit_rows, paired_rows
+from pipeline.evaluate.inversion_tables import each_picture, edit_rows, paired_rows
 from pipeline.evaluate.memory import peak_bytes, reset_peak
 from pipeline.evaluate.pictures import PORTRAITS_VARIABLE, find_pictures, find_set
 from pipeline.evaluate.samples import to_rgb
@@ -103,6 +103,20 @@ def test_differences_are_of_pairs_with_their_standard_error() -> None:
     ours, theirs = edit_rows(measured, ["turn"])
     assert (ours["faces lost"], theirs["faces lost"]) == (1, 0)
     assert ours["all edits"] == "0.350 +- 0.050"
+
+
+def test_a_picture_without_the_yardstick_has_an_empty_cell() -> None:
+    rows = each_picture(
+        {
+            "a": {"ours": record(1.0, 0.9), "theirs": record(2.0, 0.9)},
+            "b": {"ours": record(1.0, 0)},
+        },
+        ["ours", "theirs"],
+    )[0].rows
+    assert [dict(row) for row in rows] == [
+        {"picture": "a", "ours": 0.0, "theirs": 0.0},
+        {"picture": "b", "ours": 0.0, "theirs": None},
+    ]
 
 
 def test_portraits_are_those_that_were_held_out(portraits: Path) -> None:
