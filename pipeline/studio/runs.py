@@ -46,6 +46,9 @@ GIVEN_UP = (
 )
 CAPPED = "The step limit was reached: continue to go on."
 
+NEAR = 1.0
+"""Photo pixels from the targets that need no advice."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -171,6 +174,7 @@ def keep_pictures(slot: Slot, edit: int, patch: Patch | None) -> Window | None:
 
 def _finish(asked: Asked, ran: Ran) -> Finished:
     slot, alignment = asked.slot, ran.subject.selection.alignment
+    distance = ran.result.mean_distance * alignment.scale
     rect = keep_pictures(slot, ran.number, ran.patch)
     _keep_steps(slot, ran)
     label = "continued" if asked.continued else asked.draft.label
@@ -182,11 +186,11 @@ def _finish(asked: Asked, ran: Ran) -> Finished:
         stopped=ran.result.stopped,
         steps=ran.result.steps,
         seconds=ran.result.seconds,
-        distance=ran.result.mean_distance * alignment.scale,
+        distance=distance,
         rect=rect,
         request={} if asked.continued else asked.request().to_json(),
         landmarks=_landmarks(slot, ran),
-        message={"stalled": GIVEN_UP, "step cap": CAPPED}.get(ran.result.stopped, ""),
+        message=_advice(ran.result.stopped, distance),
     )
     draft = moved_draft(asked.draft, ran.spec, ran.result.points, alignment, asked.continued)
     return Finished(note=note, draft=draft)
@@ -215,6 +219,13 @@ def moved_draft(
     if continued:
         return replace(draft, points=moved)
     return replace(draft, points=moved, presets={}, expression=None)
+
+
+def _advice(stopped: str, distance: float) -> str:
+    """What to do after a run that ended so many photo pixels from its targets."""
+    if stopped == "step cap":
+        return CAPPED
+    return GIVEN_UP if stopped == "stalled" and distance >= NEAR else ""
 
 
 def _landmarks(slot: Slot, ran: Ran) -> list[list[float]]:
