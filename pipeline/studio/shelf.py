@@ -195,10 +195,9 @@ class Shelf:
             if about is None:
                 return None
             file = folder / str(about.pop("file"))
-            numbers = {name: int(about.pop(name)) for name in ("width", "height")}
-            opened, notes = float(about.pop("opened")), tuple(map(str, about.pop("notes")))
-            record = PhotoRecord(**about, **numbers, opened=opened, notes=notes, file=file)
-            return record if file.is_file() else None
+            about["width"], about["height"] = int(about["width"]), int(about["height"])
+            about["opened"], about["notes"] = float(about["opened"]), tuple(about["notes"])
+            return PhotoRecord(**about, file=file) if file.is_file() else None
         except (KeyError, TypeError, ValueError, MessageError):
             return None
 

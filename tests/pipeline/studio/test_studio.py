@@ -1,6 +1,7 @@
 """The whole way through a real studio: what a page does, what it is shown, what stays on disk."""
 
 import io
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 from pipeline.cli import main
 from pipeline.errors import SessionError
 from pipeline.photo import read_photo
+from pipeline.studio.errors import UnknownError
 from pipeline.studio.shelf import Shelf
 from tests.pipeline.studio.conftest import Serving
 from tests.pipeline.studio.talking import Json, Talk
@@ -349,6 +351,24 @@ def test_a_damaged_history_blocks_nothing_and_is_kept(
         talk.until(lambda state: not state["remark"])
     (kept,) = slot.glob("document-damaged-*.json")
     assert kept.read_text() == damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"width": "wide"}, {"opened": None}, {"notes": 7}, {"file": "gone.png"}, {"more": 1}],
+)
+def test_a_photo_whose_record_is_damaged_is_not_there(
+    folder: Path, damage: dict[str, object]
+) -> None:
+    shelf = Shelf(folder, "")
+    (record,) = shelf.photos()
+    about = record.folder / "about.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), **damage}))
+    assert shelf.photos() == []
+    with pytest.raises(UnknownError, match="open it again"):
+        shelf.record(record.photo)
+    assert shelf.add_photo(record.file.read_bytes(), "again.png").photo == record.photo
+    assert len(shelf.photos()) == 1
 
 
 def test_a_folder_is_one_studios(serving: Serving, tmp_path: Path) -> None:
