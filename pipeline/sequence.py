@@ -16,7 +16,7 @@ from editing.spec import DragSpec
 from editing.steps import EditStart
 from inversion.types import Inversion
 from pipeline.bands import to_picture
-from pipeline.correspondence import find_correspondence
+from pipeline.correspondence import Array, find_correspondence
 from pipeline.faces import Face
 from pipeline.request import Mask
 from pipeline.stored import StoredEdit
@@ -47,17 +47,20 @@ def of_the_whole(spec: DragSpec, stored: StoredEdit, subject: Inversion) -> Drag
     )
 
 
-def move_face(selection: Selection, stored: StoredEdit) -> Face | None:
-    """The face as a stored edit left it: landmarks that it dragged lie where they ended."""
+def move_face(selection: Selection, stored: StoredEdit, subject: Inversion) -> Face | None:
+    """The face as a stored edit, and those that it goes on from, left it.
+
+    Landmarks that the edit itself dragged lie where they ended; others went along the flow between
+    the untouched picture and the edit's.
+    """
     face = selection.face
-    if face is None or len(stored.points) == 0:
-        return face
-    landmarks = selection.alignment.to_crop(face.landmarks)
-    handles, ends = stored.spec.handles.numpy(), stored.points.numpy()
-    apart = np.linalg.norm(landmarks[:, None] - handles, axis=2)
-    dragged = (apart.min(axis=1) < 0.5)[:, None]
-    moved = np.where(dragged, ends[apart.argmin(axis=1)], landmarks)
-    return replace(face, landmarks=selection.alignment.to_photo(moved))
+    if face is None:
+        return None
+    landmarks = torch.from_numpy(selection.alignment.to_crop(face.landmarks)).float()
+    before, after = _pictures(stored, subject)
+    known = stored.spec.handles.cpu(), stored.points.cpu()
+    moved = _follow(landmarks, before, after, known)
+    return replace(face, landmarks=selection.alignment.to_photo(moved.numpy()))
 
 
 def trace_back(points: Tensor, stored: StoredEdit, subject: Inversion) -> Tensor:
@@ -66,23 +69,31 @@ def trace_back(points: Tensor, stored: StoredEdit, subject: Inversion) -> Tensor
     A handle of the stored edit goes back to where it was; other points go along the flow between
     the two pictures.
     """
+    before, after = _pictures(stored, subject)
+    known = stored.points.to(points), stored.spec.handles.to(points)
+    return _follow(points, after, before, known).clamp(0, stored.spec.resolution)
+
+
+def _pictures(stored: StoredEdit, subject: Inversion) -> tuple[Array, Array]:
+    """The untouched picture and the stored edit's."""
+    latents = stored.latents.to(subject.pivot.latents.device)
+    edited = render_edit(subject, latents, stored.movable)
+    return to_picture(subject.render()), to_picture(edited)
+
+
+def _follow(points: Tensor, here: Array, there: Array, known: tuple[Tensor, Tensor]) -> Tensor:
+    """Where points `[N, 2]` of one picture lie in another; `known` are such pairs of points."""
     if len(points) == 0:
         return points
-    before = to_picture(subject.render())
-    latents = stored.latents.to(subject.pivot.latents.device)
-    after = to_picture(render_edit(subject, latents, stored.movable))
-    found = find_correspondence(
-        before, after, handles=stored.spec.handles.numpy(), finals=stored.points.numpy()
-    )
-    side = stored.spec.resolution
-    cells = points.long().clamp(0, side - 1).numpy()
-    traced = points + torch.from_numpy(found.flow[cells[:, 1], cells[:, 0]]).to(points)
-    apart = torch.cdist(points, stored.points.to(points))
-    if apart.shape[1]:
-        nearest = apart.argmin(dim=1)
-        known = (apart.amin(dim=1) < 0.5)[:, None]
-        traced = torch.where(known, stored.spec.handles.to(points)[nearest], traced)
-    return traced.clamp(0, side)
+    handles, finals = known[1].numpy(), known[0].numpy()
+    found = find_correspondence(there, here, handles=handles, finals=finals)
+    cells = points.long().clamp(0, here.shape[0] - 1).numpy()
+    followed = points + torch.from_numpy(found.flow[cells[:, 1], cells[:, 0]]).to(points)
+    if len(known[0]):
+        apart = torch.cdist(points, known[0])
+        pinned = (apart.amin(dim=1) < 0.5)[:, None]
+        followed = torch.where(pinned, known[1][apart.argmin(dim=1)], followed)
+    return followed
 
 
 def union_of_masks(one: Mask | None, other: Mask | None) -> Mask | None:

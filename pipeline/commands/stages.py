@@ -167,7 +167,7 @@ def drag(args: argparse.Namespace, console: Console) -> Outcome:
         result, _ = drag_face(inversion, spec, engine, console.watch)
     else:
         before = recall_edit(session, args.parent)
-        spec = request.to_spec(move_face(selection, before), selection.alignment)
+        spec = request.to_spec(move_face(selection, before, inversion), selection.alignment)
         start = start_from(before)
         result, _ = drag_face(inversion, spec, engine, console.watch, start=start)
         spec = of_the_whole(spec, before, inversion)

@@ -230,7 +230,8 @@ def _advice(stopped: str, distance: float) -> str:
 
 def _landmarks(slot: Slot, ran: Ran) -> list[list[float]]:
     """Where the edit left the face's landmarks, as a further edit takes them."""
-    face = move_face(ran.subject.selection, recall_edit(open_session(slot.session), ran.number))
+    stored = recall_edit(open_session(slot.session), ran.number)
+    face = move_face(ran.subject.selection, stored, ran.subject.inversion)
     return [] if face is None else round_points(face.landmarks)
 
 

@@ -283,7 +283,8 @@ class Workshop:
                 stored=stored,
             )
         check_request(subject.photo, plan.request)
-        spec = plan.request.to_spec(move_face(subject.selection, stored), alignment)
+        face = move_face(subject.selection, stored, subject.inversion)
+        spec = plan.request.to_spec(face, alignment)
         whole = of_the_whole(spec, stored, subject.inversion)
         request = replace(plan.request, mask=union_of_masks(plan.request.mask, stored.mask))
         return _Way(spec=spec, whole=whole, request=request, stored=stored)

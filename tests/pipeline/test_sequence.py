@@ -9,10 +9,11 @@ import torch
 
 from editing.spec import DragSpec
 from inversion.types import Inversion
+from pipeline.cli import main
 from pipeline.models import Models, load_models
 from pipeline.sequence import move_face, of_the_whole, start_from, trace_back, union_of_masks
 from pipeline.session import open_session
-from pipeline.stored import StoredEdit, recall_inversion, recall_selection
+from pipeline.stored import StoredEdit, recall_edit, recall_inversion, recall_selection
 
 HANDLES = torch.tensor([[10.0, 12.0], [20.0, 21.0]])
 
@@ -98,13 +99,33 @@ def test_landmarks_that_were_dragged_lie_where_they_ended(
         spec=DragSpec(handles=handle, targets=handle + 2, resolution=32),
         points=handle + 2,
     )
-    moved = move_face(selection, edit)
+    moved = move_face(selection, edit, subject)
     assert moved is not None
     way = selection.alignment.to_crop(moved.landmarks) - selection.alignment.to_crop(
         selection.face.landmarks
     )
     assert np.allclose(way[8], 2, atol=1e-4)
     assert np.allclose(np.delete(way, 8, axis=0), 0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_third_edit_finds_what_the_first_one_moved(portrait: Path, tmp_path: Path) -> None:
+    session = ["--session", str(tmp_path / "s")]
+    fast = ["--quality", "fast"]
+    brows = ["edit", str(portrait), *session, *fast, "--preset", "raise-brows"]
+    assert main([*brows, "-o", str(tmp_path / "e.png")]) == 0
+    assert main(["drag", *session, "--from", "1", "--preset", "open-mouth=0.5"]) == 0
+    kept = open_session(tmp_path / "s")
+    subject = recall_inversion(kept, load_models())
+    assert subject is not None
+    selection = recall_selection(kept)
+    moved = move_face(selection, recall_edit(kept, 2), subject)
+    assert moved is not None and selection.face is not None
+    way = selection.alignment.to_crop(moved.landmarks) - selection.alignment.to_crop(
+        selection.face.landmarks
+    )
+    assert way[17:27, 1].mean() < -1
+    assert abs(way[27:31, 1].mean()) < 0.5
 
 
 def test_union_of_painted_masks() -> None:
