@@ -86,6 +86,7 @@ class GuidedEngine:
             spacing=fine / 2,
             patch_radii=patch_radii(points, targets, largest=coarse, least=fine / 2),
         )
+        movable = None if spec.mask is None else EditStart.after(latents, spec, start).touched
         with torch.no_grad():
             track = track_subpixel(synthesis(latents), points, search)
         for stride in range(STRIDES + 1):
@@ -102,4 +103,5 @@ class GuidedEngine:
                 reached=spec.anchors.to(distance.device)
                 | (distance <= self.drag.reach_for(spec) * pixel),
                 latents=here,
+                movable=movable,
             )

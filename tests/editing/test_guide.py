@@ -66,6 +66,19 @@ def test_strides_end_a_little_beyond_the_direction(
     torch.testing.assert_close(last.latents, wanted)
 
 
+def test_strides_are_held_by_the_mask_as_the_drag_is(
+    subject: Inversion, dragged: tuple[DragSpec, Tensor]
+) -> None:
+    spec, direction = dragged
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:20, 8:24] = 1
+    steps = list(
+        GuidedEngine(direction=direction, drag=DRAG).steps(subject, replace(spec, mask=mask))
+    )
+    assert len(steps) > STRIDES
+    assert all(step.movable is not None and torch.equal(step.movable, mask) for step in steps)
+
+
 def test_an_edit_that_moves_nothing(subject: Inversion, dragged: tuple[DragSpec, Tensor]) -> None:
     spec, direction = dragged
     still = replace(spec, targets=spec.handles)
