@@ -41,7 +41,7 @@ def test_a_drag_brings_landmarks_to_those_of_another_face(
     assert "photodrag evaluate landmarks --points 1,mask --engines default --pairs 1" in page
     untouched, dragged, _, masked, floor = rows_of(tmp_path / "landmarks.json")
     # Which faces a seed draws is part of the protocol.
-    assert untouched["mean distance"] == pytest.approx(19.6, abs=1.5)
+    assert untouched["mean distance"] == pytest.approx(26.3, abs=1.5)
     assert dragged["mean distance"] < untouched["mean distance"] / 3
     assert dragged["steps"] > 0
     assert dragged["fixed change"] is None
