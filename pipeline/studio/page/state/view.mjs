@@ -93,9 +93,10 @@ export function between(from, to, share, canvas) {
   const centre = canvas.map((side) => side / 2);
   const start = toPhoto(from, centre);
   const end = toPhoto(to, centre);
-  // The photo point in the middle moves with the scale, so that the way looks straight.
-  const way =
-    from.scale === to.scale ? share : (1 / scale - 1 / from.scale) / (1 / to.scale - 1 / from.scale);
+  // The photo point in the middle moves with the scale, so that the way looks straight; scales that
+  // differ by rounding alone would say nothing of the way.
+  const alike = Math.abs(to.scale / from.scale - 1) < 1e-6;
+  const way = alike ? share : (1 / scale - 1 / from.scale) / (1 / to.scale - 1 / from.scale);
   const middle = start.map((value, axis) => value + (end[axis] - value) * way);
   return { scale, x: centre[0] - middle[0] * scale, y: centre[1] - middle[1] * scale };
 }

@@ -68,6 +68,14 @@ test("the visible part is clipped to the photo", () => {
   assert.deepEqual(view.visible({ scale: 1, x: -10.5, y: 20 }, PHOTO, CANVAS), [10, 0, 1011, 780]);
 });
 
+test("views whose scales differ by rounding alone have a way between them", () => {
+  const from = { scale: 1.94, x: -1500, y: -300 };
+  for (const scale of [1.94 * (1 + 2 ** -52), 1.94 * (1 - 2 ** -52)]) {
+    const there = view.between(from, { ...from, scale }, 1, CANVAS);
+    assert.ok(Math.abs(there.x - from.x) < 1e-6 && Math.abs(there.y - from.y) < 1e-6);
+  }
+});
+
 test("a way between two views begins and ends there", () => {
   const [from, to] = [view.fitPhoto(PHOTO, CANVAS), view.fit([100, 100, 500, 400], CANVAS)];
   for (const [share, end] of [[0, from], [1, to]]) {
