@@ -129,7 +129,7 @@ def test_a_third_edit_finds_what_the_first_one_moved(portrait: Path, tmp_path: P
 
 
 def test_union_of_painted_masks() -> None:
-    one, other = np.eye(3, dtype=np.bool_), np.zeros((3, 3), np.bool_)
+    one, other = np.eye(3, dtype=np.uint8), np.zeros((3, 3), np.uint8)
     assert union_of_masks(one, None) is None
     assert union_of_masks(None, other) is None
     union = union_of_masks(one, other)

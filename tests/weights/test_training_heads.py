@@ -1,6 +1,7 @@
 """Drawn heads as training data, and portraits with other expressions."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ YAW = np.array([-30.0, 0.0, 12.0])
 
 def written(folder: Path, name: str = "train-a.npz", **fields: object) -> Path:
     arrays = {"images": IMAGES, "landmarks": LANDMARKS, "yaw": YAW} | fields
-    np.savez(folder / name, **{k: np.asarray(v) for k, v in arrays.items() if v is not None})
+    kept = {k: np.asarray(v) for k, v in arrays.items() if v is not None}
+    np.savez(folder / name, allow_pickle=True, **kept)
     return folder
 
 
@@ -46,7 +48,7 @@ def test_heads_are_brought_to_one_size(tmp_path: Path) -> None:
         {"yaw": np.array([{}, {}, {}], object)},
     ],
 )
-def test_other_files_are_refused(fields: dict[str, object], tmp_path: Path) -> None:
+def test_other_files_are_refused(fields: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"train-a\.npz"):
         read_heads(written(tmp_path, **fields), "train")
 
