@@ -8,7 +8,7 @@ in pixels of a 512-pixel crop (px@512) and scaled to the crop at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -23,6 +23,7 @@ from editing.options import (
     PIXELS_AT_512,
     REFERENCE_SIDE,
     DragOptions,
+    check_blocks,
     check_options,
     check_positive,
     check_weight,
@@ -66,6 +67,13 @@ class DragEngine(DragOptions):
             "help": "patch to supervise with: the first handle's, or the current one as the paper",
             "choices": ("first", "current"),
         },
+    )
+    tracking_blocks: tuple[int, ...] | None = field(
+        default=None,
+        metadata={"help": "sides of the feature blocks that are tracked; default the supervised"},
+    )
+    gradient_steps: int = field(
+        default=1, metadata={"help": "steps of the optimiser before the handles are sought again"}
     )
     step_length: float | None = field(
         default=None,
@@ -169,6 +177,8 @@ class _Drag:
     synthesis: PartialSynthesis
     mask: _Mask | None
     patch: Tensor
+    supervised: Sequence[int]
+    tracked: Sequence[int]
     templates: Tensor
     track: Tracker
     step_length: float
@@ -183,18 +193,24 @@ class _Drag:
         """Check the options against the subject and read the features of the start."""
         config = subject.generator.config
         _check(engine, subject, spec, start)
-        blocks = engine.blocks or default_blocks(config.resolution)
+        supervised = engine.blocks or default_blocks(config.resolution)
+        tracked = engine.tracking_blocks or supervised
+        blocks = tuple(sorted({*supervised, *tracked}))
         pivot = subject.pivot.latents.detach()
         device = pivot.device
         latents = pivot if start is None else start.latents.detach().to(device)
         pixel = config.resolution / REFERENCE_SIDE
         handles = spec.handles.to(device, torch.float32)
         targets = spec.targets.to(device, torch.float32)
-        coarse, fine = config.resolution / min(blocks), config.resolution / max(blocks)
+        coarse, fine = config.resolution / min(supervised), config.resolution / max(supervised)
         radius = coarse if engine.radius is None else engine.radius * pixel
         radii = patch_radii(handles, targets, largest=radius, least=fine / 2)
         patch = patch_offsets(radii)
-        search = Search(radius=engine.tracking_radius * pixel, spacing=fine / 2, patch_radii=radii)
+        search = Search(
+            radius=engine.tracking_radius * pixel,
+            spacing=config.resolution / max(tracked) / 2,
+            patch_radii=radii,
+        )
         step_length = coarse if engine.step_length is None else engine.step_length * pixel
         # A handle is sought first, and then supervised where it was found.
         margin = search.radius + search.spacing + step_length + radius
@@ -216,8 +232,10 @@ class _Drag:
             synthesis=synthesis,
             mask=mask,
             patch=patch,
-            templates=first.at(handles[:, None] + patch),
-            track=TRACKERS[engine.tracker](first, handles, search),
+            supervised=supervised,
+            tracked=tracked,
+            templates=first.only(supervised).at(handles[:, None] + patch),
+            track=TRACKERS[engine.tracker](first.only(tracked), handles, search),
             step_length=step_length,
             margin=margin,
             pixel=pixel,
@@ -239,14 +257,21 @@ class _Drag:
     def advance(
         self, state: _State, descent: Descent, length: float
     ) -> tuple[Tensor, Features, EditStep]:
-        """One step of the optimiser, shorter near the targets, and the handles after it."""
+        """Steps of the optimiser, shorter near the targets, and the handles after them."""
         nearness = min(state.step.mean_distance / self.step_length + LEAST_STEP, 1.0)
-        offset = state.offset + descent.step(state.gradient, length * nearness)
-        features = self.features(offset.requires_grad_(), state.step.points)
+        offset, features = self.descend(state, descent, length * nearness)
+        for _ in range(self.engine.gradient_steps - 1):
+            further = self.pull(offset, features, state.step)
+            offset, features = self.descend(further, descent, length * nearness)
         with torch.no_grad():
-            points = self.track(features.detach(), state.step.points)
+            points = self.track(features.detach().only(self.tracked), state.step.points)
         step = self.describe(state.step.index + 1, points, state.loss, self.latents(offset))
         return offset, features, step
+
+    def descend(self, state: _State, descent: Descent, length: float) -> tuple[Tensor, Features]:
+        """One step of the optimiser alone: the new offset, a leaf, and the features there."""
+        offset = (state.offset + descent.step(state.gradient, length)).requires_grad_()
+        return offset, self.features(offset, state.step.points)
 
     def latents(self, offset: Tensor) -> Tensor:
         """The start with its first vectors moved, detached."""
@@ -268,6 +293,7 @@ class _Drag:
 
     def loss(self, features: Features, points: Tensor) -> Tensor:
         """Eq. 1: motion of the handles, anchors towards their own places, and the mask's term."""
+        strain, features = features.strain, features.only(self.supervised)
         templates = self.templates
         if self.engine.source == "current":
             now = features.detach().at(points[:, None] + self.patch)
@@ -281,8 +307,8 @@ class _Drag:
             step_length=self.step_length,
         )
         loss = torch.where(self.anchors, self.engine.anchor_weight, 1.0) @ pulls
-        if features.strain is not None:
-            loss = loss + self.engine.mask_weight * features.strain
+        if strain is not None:
+            loss = loss + self.engine.mask_weight * strain
         return loss
 
     def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
@@ -359,5 +385,8 @@ def _check(engine: DragEngine, subject: Inversion, spec: DragSpec, start: EditSt
         raise OptionError(f"source is first or current, not {engine.source!r}")
     check_positive("step length", engine.step_length)
     check_weight("anchor weight", engine.anchor_weight)
+    check_blocks(subject, engine.tracking_blocks)
+    if engine.gradient_steps < 1:
+        raise OptionError(f"gradient steps must be at least 1, not {engine.gradient_steps}")
     if engine.patience < 1:
         raise OptionError(f"patience must be at least 1, not {engine.patience}")

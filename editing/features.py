@@ -6,7 +6,7 @@ bilinearly where it is needed, never enlarged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -102,6 +102,17 @@ class Features:
                 for each, window in zip(self.maps, windows, strict=True)
             ],
             dim=-1,
+        )
+
+    def only(self, blocks: Sequence[int]) -> Features:
+        """The maps of some blocks, named by their sides."""
+        windows = self.windows or tuple(Window.whole(each) for each in self.maps)
+        sides = [window.map_size[0] for window in windows]
+        chosen = [sides.index(block) for block in blocks]
+        return replace(
+            self,
+            maps=tuple(self.maps[k] for k in chosen),
+            windows=tuple(windows[k] for k in chosen),
         )
 
     def detach(self) -> Features:

@@ -108,12 +108,7 @@ def check_options(
     shape = [1, config.num_latents, config.w_dim]
     if start is not None and list(start.latents.shape) != shape:
         raise OptionError(f"an edit goes on from latents {shape}, not {list(start.latents.shape)}")
-    unknown = [block for block in options.blocks or () if block not in config.block_resolutions]
-    if unknown or options.blocks == ():
-        raise OptionError(
-            f"the generator has no feature block {unknown[0] if unknown else 'of no side'}; "
-            f"choose among {', '.join(map(str, config.block_resolutions))}"
-        )
+    check_blocks(subject, options.blocks)
     if not 1 <= options.layers <= config.num_latents:
         raise OptionError(
             f"layers must be from 1 to the generator's {config.num_latents} latent vectors, "
@@ -128,6 +123,21 @@ def check_options(
     check_weight("mask weight", options.mask_weight)
     if options.max_steps < 1:
         raise OptionError(f"max steps must be at least 1, not {options.max_steps}")
+
+
+def check_blocks(subject: Inversion, blocks: tuple[int, ...] | None) -> None:
+    """Refuse blocks that the generator has not; None stands for a default.
+
+    Raises:
+        OptionError: naming the block and those that there are.
+    """
+    sides = subject.generator.config.block_resolutions
+    unknown = [block for block in blocks or () if block not in sides]
+    if unknown or blocks == ():
+        raise OptionError(
+            f"the generator has no feature block {unknown[0] if unknown else 'of no side'}; "
+            f"choose among {', '.join(map(str, sides))}"
+        )
 
 
 def check_positive(name: str, value: float | None) -> None:

@@ -1,4 +1,4 @@
-"""What each option of the default engine is worth (DragGAN's Tables 3 and 4, and our own).
+"""What each option of the default engine is worth (DragGAN's Tables 3 and 4, and further ones).
 
 The same pairs and the same protocol as `pipeline.evaluate.landmarks`, with one option changed at a
 time.
@@ -67,17 +67,24 @@ def variants(resolution: int) -> list[Variant]:
         made.append(Variant(part=part, value=value, engine=engine))
 
     for blocks in ((half // 2,), (half,), (2 * half,)):
-        add("block", " + ".join(map(str, blocks)), replace(base, blocks=blocks))
-    for radius in (3.0, 8.0):
+        add("block", f"{blocks[0]}", replace(base, blocks=blocks))
+        add("tracking block", f"{blocks[0]}", replace(base, tracking_blocks=blocks))
+    for steps in (2, 3):
+        add("gradient steps", f"{steps}", replace(base, gradient_steps=steps))
+    for radius in (3.0, 8.0, 24.0):
         add("radius", f"{radius:g} px@512", replace(base, radius=radius))
     for tracker in ("none", "nearest", *(["raft"] if raft_weights() else [])):
         add("tracker", tracker, replace(base, tracker=tracker))
     add("supervision", "current patch", replace(base, source="current"))
-    add("layers", "6", replace(base, layers=6))
-    add("step length", "4 px@512", replace(base, step_length=4.0))
-    # Where the reference stops on a crop of 128: how far a picture is moved decides its Frechet.
-    add("reach", "8 px@512", replace(base, reach=8.0))
-    for weight in (0.0, 20.0, 100.0, 500.0):
+    for layers in (4, 6, 10):
+        add("layers", f"{layers}", replace(base, layers=layers))
+    add("space", "w", replace(base, space="w"))
+    for length in (1.0, 4.0):
+        add("step length", f"{length:g} px@512", replace(base, step_length=length))
+    # How far a picture is moved decides its Frechet; the reference stops at 8 on a crop of 128.
+    for reach in (4.0, 8.0, 12.0):
+        add("reach", f"{reach:g} px@512", replace(base, reach=reach))
+    for weight in (0.0, 5.0, 20.0, 100.0):
         add(MASK_PART, f"{weight:g}", replace(base, mask_weight=weight))
     return made
 

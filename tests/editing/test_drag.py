@@ -88,6 +88,17 @@ def test_several_blocks_and_handles_that_part(subject: Inversion) -> None:
     assert result.points[1, 1] - result.points[0, 1] > 4
 
 
+def test_other_blocks_to_track_and_several_steps_at_a_time(subject: Inversion) -> None:
+    spec = drag((12.0, 14.0), (15.0, 14.0))
+    tracked = run_edit(replace(ENGINE, tracking_blocks=(32,)), subject, spec)
+    assert tracked.mean_distance < 1
+    often = run_edit(replace(ENGINE, gradient_steps=3), subject, spec)
+    assert often.stopped == "reached"
+    assert often.steps < run_edit(ENGINE, subject, spec).steps
+    same = run_edit(replace(ENGINE, tracking_blocks=ENGINE.blocks), subject, spec)
+    assert torch.equal(same.latents, run_edit(ENGINE, subject, spec).latents)
+
+
 def test_moves_only_the_first_vectors_and_leaves_the_subject_alone(subject: Inversion) -> None:
     before = subject.pivot.latents.clone()
     result = run_edit(replace(ENGINE, layers=4), subject, drag((12.0, 14.0), (15.0, 14.0)))
@@ -227,6 +238,8 @@ def test_other_latents_are_no_start(subject: Inversion) -> None:
         ({"source": "last"}, "source is first or current, not 'last'"),
         ({"layers": 0}, "layers must be from 1 to the generator's 8 latent vectors, not 0"),
         ({"layers": 9}, "not 9"),
+        ({"tracking_blocks": (48,)}, "no feature block 48; choose among 4, 8, 16, 32"),
+        ({"gradient_steps": 0}, "gradient steps must be at least 1, not 0"),
         ({"space": "z"}, "space is w or w\\+, not 'z'"),
         ({"learning_rate": float("nan")}, "learning rate must be a positive number, not nan"),
         ({"radius": -1.0}, "radius must be a positive number"),
