@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from inversion.deltas import round_to_deltas
-from inversion.options import InversionOptions
 from inversion.project import latent_statistics
 from inversion.report import InversionReport
-from inversion.resume import Keeper
-from inversion.targets import Score, Targets, score
+from inversion.run import Run
+from inversion.targets import Score
 from inversion.tune import tunable
 from inversion.types import Inversion, Pivot
 from weights.perceptual import Perceptual
@@ -22,22 +21,25 @@ from weights.stylegan2 import Generator
 
 
 def finish(
-    targets: Targets,
+    run: Run,
     latents: Tensor,
     starts: Sequence[Score],
     pivots: Sequence[Score],
-    tuned: Generator,
-    base: Generator,
-    perceptual: Perceptual,
-    options: InversionOptions,
     *,
-    base_sha256: str,
     taken: int,
     losses: Sequence[float],
-    seed: int,
-    keeper: Keeper,
 ) -> tuple[Inversion, ...]:
-    """Round what tuning changed, measure, and report."""
+    """Round what tuning changed, measure, and report.
+
+    Args:
+        run: its generator is left with the rounded changes.
+        latents: the pivots `[N, L, w_dim]`.
+        starts: what was measured at the start of projection.
+        pivots: after it.
+        taken: steps of tuning.
+        losses: of all steps.
+    """
+    tuned, base, options = run.generator, run.base, run.options
     names = list(tunable(base, options)) if taken else []
     tuned.compute_dtype = torch.float32
     deltas, error = round_to_deltas(
@@ -47,18 +49,19 @@ def finish(
     common = InversionReport(
         start=options.start,
         space=options.space,
-        seed=seed,
+        seed=run.seed,
         projection_steps=options.projection_steps,
         tuning_steps=taken,
-        perceptual_name=perceptual.name,
+        perceptual_name=run.perceptual.name,
         losses=tuple(losses[:: max(1, math.ceil(len(losses) / 64))]),
-        forgetting=forgetting(tuned, base, perceptual) if deltas else 0.0,
+        forgetting=forgetting(tuned, base, run.perceptual) if deltas else 0.0,
         stored_error=error,
     )
     cloud = latent_statistics(base, 200, torch.Generator().manual_seed(0))
-    ends = score(tuned, latents, targets, perceptual)
     reports: list[InversionReport] = []
-    for row, start, pivot, end in zip(latents.split(1), starts, pivots, ends, strict=True):
+    for row, start, pivot, end in zip(
+        latents.split(1), starts, pivots, run.score(latents), strict=True
+    ):
         away, spread = place(row, *cloud)
         reports.append(replace(
             common,
@@ -66,14 +69,10 @@ def finish(
             pivot_psnr=pivot.psnr, pivot_perceptual=pivot.perceptual,
             psnr=end.psnr, perceptual=end.perceptual, distance=away, spread=spread,
         ))  # fmt: skip
-    seconds = keeper.seconds
+    seconds, noise = run.keeper.seconds, tuned.noise_maps()
     return tuple(
         Inversion(
-            tuned,
-            Pivot(row, tuned.noise_maps()),
-            replace(report, seconds=seconds),
-            base_sha256,
-            deltas,
+            tuned, Pivot(row, noise), replace(report, seconds=seconds), run.base_sha256, deltas
         )
         for row, report in zip(latents.split(1), reports, strict=True)
     )

@@ -23,7 +23,8 @@ from inversion.memory import plan
 from inversion.options import InversionOptions
 from inversion.project import COMPARED_SIDE, latent_statistics, project
 from inversion.resume import Keeper, identity
-from inversion.targets import Targets, gather, score
+from inversion.run import Run
+from inversion.targets import Targets, gather
 from inversion.tune import tune
 from inversion.types import Inversion, InversionStep
 from weights.encoder import Encoder
@@ -142,47 +143,21 @@ def invert_together(
     targets, covered = gather(crops, valids, hidden or [None] * len(crops), generator.config)
     if options.start == "encoder" and encoder is None:
         options = _without_encoder(options)
-    base_sha256 = parameters_sha256(generator)
-    memory = plan(generator, len(targets))
-    pixels = [targets.crops, targets.valid, covered]
-    pixels += [] if directions is None else [directions]
-    words = (
-        base_sha256, repr(options), str(seed), perceptual.name, str(generator.compute_dtype),
-        str(memory.together),
-    )  # fmt: skip
-    keeper = Keeper(checkpoint, identity(pixels, *words) if checkpoint else "")
-    rng = torch.Generator().manual_seed(seed)
-    tuned = copy.deepcopy(generator).eval().requires_grad_(False)
-    tuned.recomputing = memory.recomputing
+    run = _begin(targets, covered, generator, perceptual, options, seed, directions, checkpoint)
     if bool(covered.any()):
-        targets = replace(targets, crops=fill_hidden(targets.crops, covered, tuned, encoder))
-    start, deviation = _start(targets.crops, tuned, options, encoder, rng)
-    starts = score(tuned, start, targets, perceptual)
+        filled = fill_hidden(targets.crops, covered, run.generator, encoder)
+        run = replace(run, targets=replace(targets, crops=filled))
+    start, deviation = _start(run, encoder)
+    starts = run.score(start)
     far = max(each.perceptual for each in starts)
     yield InversionStep(phase="encode", index=0, total=1, loss=far, perceptual=far)
     losses: list[float] = []
-    latents = yield from _recorded(
-        _project(
-            targets, tuned, perceptual, options, start=start, deviation=deviation,
-            rng=rng, keeper=keeper, together=memory.together,
-        ),
-        losses,
-    )  # fmt: skip
-    moved = options.projection_steps > 0
-    pivots = score(tuned, latents, targets, perceptual) if moved else starts
-    taken = yield from _recorded(
-        tune(
-            targets, latents, tuned, perceptual, options, base=generator, rng=rng,
-            keeper=keeper, directions=directions, together=memory.together,
-        ),
-        losses,
-    )  # fmt: skip
-    tuned.recomputing = False
-    inversions = finish(
-        targets, latents, starts, pivots, tuned, generator, perceptual, options,
-        base_sha256=base_sha256, taken=taken, losses=losses, seed=seed, keeper=keeper,
-    )  # fmt: skip
-    keeper.remove()
+    latents = yield from _recorded(project(run, start, deviation), losses)
+    pivots = run.score(latents) if options.projection_steps else starts
+    taken = yield from _recorded(tune(run, latents, directions), losses)
+    run.generator.recomputing = False
+    inversions = finish(run, latents, starts, pivots, taken=taken, losses=losses)
+    run.keeper.remove()
     last = max(inversion.report.perceptual for inversion in inversions)
     yield InversionStep(
         phase="tune", index=taken, total=taken, loss=last, perceptual=last, inversions=inversions
@@ -226,45 +201,52 @@ def _without_encoder(options: InversionOptions) -> InversionOptions:
     )
 
 
-def _start(
-    crops: Tensor,
-    generator: Generator,
-    options: InversionOptions,
-    encoder: Encoder | None,
-    rng: torch.Generator,
-) -> tuple[Tensor, float]:
-    """Latents `[N, 1 or L, w_dim]` to start from, and their deviation (0 where unused)."""
-    if options.start == "mean" or encoder is None:
-        mean, deviation = latent_statistics(generator, options.latent_samples, rng)
-        return mean.expand(len(crops), -1, -1), deviation
-    deviation = 0.0
-    if options.latent_noise:
-        deviation = latent_statistics(generator, options.latent_samples, rng)[1]
-    with torch.no_grad():
-        return encoder(crops), deviation
-
-
-def _project(
+def _begin(
     targets: Targets,
+    covered: Tensor,
     generator: Generator,
     perceptual: Perceptual,
     options: InversionOptions,
-    *,
-    start: Tensor,
-    deviation: float,
-    rng: torch.Generator,
-    keeper: Keeper,
-    together: int,
-) -> Steps[InversionStep, None, Tensor]:
-    """Find the latents of all crops, so many at once."""
-    found: list[Tensor] = []
-    for part, some in targets.parts(together):
-        latents = yield from project(
-            some, generator, perceptual, options, start=start[part], deviation=deviation,
-            rng=rng, keeper=keeper, loop=f"project {part.start}",
-        )  # fmt: skip
-        found.append(latents)
-    return torch.cat(found)
+    seed: int,
+    directions: Tensor | None,
+    checkpoint: Path | None,
+) -> Run:
+    """Copy the generator, plan with the memory that is free, and find an earlier start's state."""
+    memory = plan(generator, len(targets))
+    base_sha256 = parameters_sha256(generator)
+    pixels = [targets.crops, targets.valid, covered]
+    pixels += [] if directions is None else [directions]
+    words = (
+        base_sha256, repr(options), str(seed), perceptual.name, str(generator.compute_dtype),
+        str(memory.together),
+    )  # fmt: skip
+    tuned = copy.deepcopy(generator).eval().requires_grad_(False)
+    tuned.recomputing = memory.recomputing
+    return Run(
+        targets=targets,
+        base=generator,
+        base_sha256=base_sha256,
+        generator=tuned,
+        perceptual=perceptual,
+        options=options,
+        seed=seed,
+        rng=torch.Generator().manual_seed(seed),
+        keeper=Keeper(checkpoint, identity(pixels, *words) if checkpoint else ""),
+        together=memory.together,
+    )
+
+
+def _start(run: Run, encoder: Encoder | None) -> tuple[Tensor, float]:
+    """Latents `[N, 1 or L, w_dim]` to start from, and their deviation (0 where unused)."""
+    options, crops = run.options, run.targets.crops
+    if options.start == "mean" or encoder is None:
+        mean, deviation = latent_statistics(run.generator, options.latent_samples, run.rng)
+        return mean.expand(len(crops), -1, -1), deviation
+    deviation = 0.0
+    if options.latent_noise:
+        deviation = latent_statistics(run.generator, options.latent_samples, run.rng)[1]
+    with torch.no_grad():
+        return encoder(crops), deviation
 
 
 def _recorded(

@@ -14,12 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inversion.errors import NotFiniteError
-from inversion.options import InversionOptions
 from inversion.regularise import noise_autocorrelation, renormalise
-from inversion.resume import Keeper
+from inversion.run import Run
 from inversion.targets import Targets, check, compare
 from inversion.types import InversionStep
-from weights.perceptual import Perceptual
 from weights.stylegan2 import Generator
 
 COMPARED_SIDE = 256
@@ -43,31 +41,16 @@ def ramp(t: float, *, up: float, down: float) -> float:
     return (0.5 - 0.5 * math.cos(math.pi * fall)) * (min(1.0, t / up) if up else 1.0)
 
 
-def project(
-    targets: Targets,
-    generator: Generator,
-    perceptual: Perceptual,
-    options: InversionOptions,
-    *,
-    start: Tensor,
-    deviation: float,
-    rng: torch.Generator,
-    keeper: Keeper,
-    loop: str = "project",
-) -> Steps[InversionStep, None, Tensor]:
+def project(run: Run, start: Tensor, deviation: float) -> Steps[InversionStep, None, Tensor]:
     """Optimise latents, and noise maps beside them, until renderings resemble the targets.
 
+    The targets lie side by side: none has a say in another's latents.
+
     Args:
-        targets: N crops, side by side; none has a say in another's latents.
-        generator: frozen.
-        perceptual: distance to descend.
-        options: see there.
+        run: its generator stays as it is.
         start: latents `[N, 1 or L, w_dim]` to start from; one vector is repeated where the space is
             W+.
         deviation: of the latents, the unit of the noise on them.
-        rng: draws all noise, on the CPU.
-        keeper: holds the state, for a run that is killed.
-        loop: what the state is called there.
 
     Returns:
         Latents `[N, L, w_dim]`.
@@ -75,28 +58,36 @@ def project(
     Raises:
         NotFiniteError: the loss is NaN or infinite.
     """
-    layers = generator.config.num_latents
-    until = min(
-        options.projection_until or generator.config.resolution, generator.config.resolution
-    )
+    found: list[Tensor] = []
+    for part, targets in run.targets.parts(run.together):
+        latents = yield from _project_part(
+            run, targets, start[part], deviation, loop=f"project {part.start}"
+        )
+        found.append(latents)
+    return torch.cat(found)
+
+
+def _project_part(
+    run: Run, targets: Targets, start: Tensor, deviation: float, *, loop: str
+) -> Steps[InversionStep, None, Tensor]:
+    """As `project`, for targets that are drawn at once; `loop` is what the keeper calls it."""
+    options, config = run.options, run.generator.config
+    until = min(options.projection_until or config.resolution, config.resolution)
     small = Targets(crops=_reduce(targets.crops, until), valid=_reduce(targets.valid, until))
     start = start.detach().mean(1, keepdim=True) if options.space == "w" else start.detach()
-    w = start.expand(-1, 1 if options.space == "w" else layers, -1).clone().requires_grad_()
-    noise = _noise(generator, len(targets), rng) if options.noise_weight else {}
+    vectors = 1 if options.space == "w" else config.num_latents
+    w = start.expand(-1, vectors, -1).clone().requires_grad_()
+    noise = _noise(run.generator, len(targets), run.rng) if options.noise_weight else {}
     moved = [w, *noise.values()]
     optimizer = torch.optim.Adam(moved, betas=(0.9, 0.999))
-    for k in range(keeper.resume(loop, moved, optimizer, rng), options.projection_steps):
-        t = k / options.projection_steps
-        share = ramp(t, up=options.ramp_up, down=options.ramp_down)
+    total = options.projection_steps
+    for k in range(run.keeper.resume(loop, moved, optimizer, run.rng), total):
+        share = ramp(k / total, up=options.ramp_up, down=options.ramp_down)
         optimizer.param_groups[0]["lr"] = options.projection_rate * share
-        scale = deviation * options.latent_noise * max(0.0, 1 - t / 0.75) ** 2
-        wander = torch.randn(w.shape, generator=rng).to(w.device) * scale
-        image = generator.synthesize(
-            (w + wander).expand(-1, layers, -1), until=until, noise=noise or "const"
-        ).image
-        if image is None:
-            raise NotFiniteError("the generator drew no image")
-        distance, error = compare(_reduce(image, until), small, perceptual)
+        scale = deviation * options.latent_noise * max(0.0, 1 - k / total / 0.75) ** 2
+        wander = torch.randn(w.shape, generator=run.rng).to(w.device) * scale
+        image = _draw(run.generator, w + wander, until, noise)
+        distance, error = compare(image, small, run.perceptual)
         away = (w - start).square().mean((1, 2))
         loss = (distance + options.projection_l2 * error + options.pull * away).sum()
         if noise:
@@ -106,16 +97,21 @@ def project(
         loss.backward()
         optimizer.step()
         renormalise(noise.values())
-        finished = k + 1 == options.projection_steps
-        keeper.keep(loop, k + 1, moved, optimizer, rng, finished=finished)
+        run.keeper.keep(loop, k + 1, moved, optimizer, run.rng, finished=k + 1 == total)
         yield InversionStep(
-            phase="project",
-            index=k + 1,
-            total=options.projection_steps,
-            loss=loss.item() / len(targets),
-            perceptual=distance.mean().item(),
-        )
-    return w.detach().expand(-1, layers, -1).contiguous()
+            phase="project", index=k + 1, total=total,
+            loss=loss.item() / len(targets), perceptual=distance.mean().item(),
+        )  # fmt: skip
+    return w.detach().expand(-1, config.num_latents, -1).contiguous()
+
+
+def _draw(generator: Generator, w: Tensor, until: int, noise: dict[str, Tensor]) -> Tensor:
+    """The picture that projection compares, of latents `[N, 1 or L, w_dim]`."""
+    latents = w.expand(-1, generator.config.num_latents, -1)
+    image = generator.synthesize(latents, until=until, noise=noise or "const").image
+    if image is None:
+        raise NotFiniteError("the generator drew no image")
+    return _reduce(image, until)
 
 
 def _reduce(image: Tensor, until: int) -> Tensor:

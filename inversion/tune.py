@@ -10,15 +10,13 @@ from torch import Tensor, nn
 
 from inversion.options import InversionOptions
 from inversion.regularise import Regulariser
-from inversion.resume import Keeper
-from inversion.targets import Targets, check, compare
+from inversion.run import Run
+from inversion.targets import check, compare
 from inversion.types import InversionStep
-from weights.perceptual import Perceptual
 from weights.stylegan2 import Generator
 
 SMALLEST = 0.1
 """Root mean square that a tensor counts with at least: even one of zeros must be able to move."""
-
 
 FURTHER = 0.25
 """Share of the steps that each further target adds, so that all come as near as one alone."""
@@ -47,34 +45,17 @@ def tunable(generator: Generator, options: InversionOptions) -> dict[str, nn.Par
 
 
 def tune(
-    targets: Targets,
-    latents: Tensor,
-    generator: Generator,
-    perceptual: Perceptual,
-    options: InversionOptions,
-    *,
-    base: Generator,
-    rng: torch.Generator,
-    keeper: Keeper,
-    directions: Tensor | None = None,
-    together: int = 1,
+    run: Run, latents: Tensor, directions: Tensor | None = None
 ) -> Steps[InversionStep, None, int]:
-    """Tune a generator in place, with its constant noise, until it draws the targets.
+    """Tune the run's generator in place, with its constant noise, until it draws the targets.
 
     A step draws all targets, so that several cost less than one after the other. What regularises
     is measured at one target a step, in turn.
 
     Args:
-        targets: N crops.
+        run: the generator is frozen again at the end.
         latents: the pivots `[N, L, w_dim]`.
-        generator: tuned in place, frozen again at the end.
-        perceptual: distance to descend.
-        options: see there.
-        base: the generator before tuning, for the locality regularisation.
-        rng: draws that regularisation's latents, on the CPU.
-        keeper: holds the state, for a run that is killed.
         directions: `[K, L, w_dim]`, steps of the latents whose effect is to stay as it was.
-        together: targets that are drawn at once; fewer take less memory, and a little longer.
 
     Returns:
         Number of steps taken.
@@ -82,46 +63,51 @@ def tune(
     Raises:
         NotFiniteError: the loss is NaN or infinite.
     """
-    parameters = list(tunable(generator, options).values())
+    options = run.options
+    parameters = list(tunable(run.generator, options).values())
     optimizer = _optimizer(parameters, options, latents.device)
     rates = [group["lr"] for group in optimizer.param_groups]
-    regular = Regulariser(base, perceptual, options, directions, rng)
-    total = most_steps(options, len(targets))
-    taken = keeper.resume("tune", parameters, optimizer, rng)
+    regular = Regulariser(run.base, run.perceptual, options, directions, run.rng)
+    total = most_steps(options, len(run.targets))
+    taken = run.keeper.resume("tune", parameters, optimizer, run.rng)
     for k in range(taken, total):
         share = min(1.0, (1 - k / total) / options.tuning_decay) if options.tuning_decay else 1.0
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * share
         optimizer.zero_grad()
-        turn = k // 2 % len(targets)
-        losses, distances = 0.0, list[float]()
-        for part, some in targets.parts(together):
-            images = generator(latents[part])
-            distance, error = compare(images, some, perceptual)
-            loss = options.tuning_l2 * error + options.tuning_perceptual * distance
-            loss = loss.sum() / len(targets)
-            check(loss, "tuning", k)
-            if part.start <= turn < part.stop:
-                image = images[turn - part.start][None]
-                loss = loss + regular.loss(generator, latents[turn][None], image, k, turn)
-            loss.backward()
-            losses += loss.item()
-            distances += distance.tolist()
+        loss, distances = _add_gradients(run, latents, regular, k)
         if max(distances) <= options.threshold:
             break
         optimizer.step()
         taken = k + 1
-        keeper.keep("tune", taken, parameters, optimizer, rng)
-        yield InversionStep(
-            phase="tune",
-            index=taken,
-            total=total,
-            loss=losses,
-            perceptual=sum(distances) / len(distances),
-        )
+        run.keeper.keep("tune", taken, parameters, optimizer, run.rng)
+        mean = sum(distances) / len(distances)
+        yield InversionStep(phase="tune", index=taken, total=total, loss=loss, perceptual=mean)
     optimizer.zero_grad()
-    generator.requires_grad_(False)
+    run.generator.requires_grad_(False)
     return taken
+
+
+def _add_gradients(
+    run: Run, latents: Tensor, regular: Regulariser, k: int
+) -> tuple[float, list[float]]:
+    """Add the gradients of step k to the generator's; give the loss and each target's distance."""
+    options, count = run.options, len(run.targets)
+    turn = k // 2 % count
+    total, distances = 0.0, list[float]()
+    for part, some in run.targets.parts(run.together):
+        images = run.generator(latents[part])
+        distance, error = compare(images, some, run.perceptual)
+        loss = options.tuning_l2 * error + options.tuning_perceptual * distance
+        loss = loss.sum() / count
+        check(loss, "tuning", k)
+        if part.start <= turn < part.stop:
+            image = images[turn - part.start][None]
+            loss = loss + regular.loss(run.generator, latents[turn][None], image, k, turn)
+        loss.backward()
+        total += loss.item()
+        distances += distance.tolist()
+    return total, distances
 
 
 def _optimizer(
