@@ -85,8 +85,8 @@ def find_faces(rgb: Rgb, *, finder: str = "auto", device: str | torch.device = "
         raise RequestError(f"unknown face finder {finder!r}: choose one of {', '.join(FINDERS)}")
     if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise FaceError(f"faces are looked for in [H, W, 3] pictures: got {list(rgb.shape)}")
-    use_fan = finder == "fan" or (finder == "auto" and not missing_fan_files(checkpoints()))
-    found = (find_with_fan if use_fan else _find_builtin)(rgb, torch.device(device))
+    find = find_with_fan if uses_fan(finder) else _find_builtin
+    found = find(rgb, torch.device(device))
     ordered = sorted(found, key=lambda pair: float(pair[0][:, 0].min() + pair[0][:, 0].max()))
     return [
         Face(
@@ -97,6 +97,11 @@ def find_faces(rgb: Rgb, *, finder: str = "auto", device: str | torch.device = "
         )
         for index, (points, score) in enumerate(ordered, 1)
     ]
+
+
+def uses_fan(finder: str) -> bool:
+    """Whether one of `FINDERS` stands for FAN on this machine."""
+    return finder == "fan" or (finder == "auto" and not missing_fan_files(checkpoints()))
 
 
 def _find_builtin(rgb: Rgb, device: torch.device) -> list[tuple[Points, float]]:

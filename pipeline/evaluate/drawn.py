@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from editing.regions import FaceFrame
 from pipeline.edit import Watch, unwatched
 from pipeline.evaluate.frechet import FeatureNetwork, frechet_distance, load_feature_network
-from pipeline.evaluate.landmarks import finder_name
+from pipeline.evaluate.networks import finder_name
 from pipeline.evaluate.pairs import pack, unpack
 from pipeline.evaluate.records import Records
 from pipeline.evaluate.report import Cell, Evaluation, Row, Table, mean

@@ -16,7 +16,7 @@ from pipeline.edit import Watch, unwatched
 from pipeline.errors import EvaluationError
 from pipeline.evaluate.edited import AROUND, LOOKS, EditsMeasure, EditsTask
 from pipeline.evaluate.inverted import STAGES
-from pipeline.evaluate.landmarks import finder_name
+from pipeline.evaluate.networks import finder_name
 from pipeline.evaluate.pictures import find_pictures, spread
 from pipeline.evaluate.report import Cell, Evaluation, Row, Table, mean, numbers
 from pipeline.evaluate.setting import Measurements, Setting

@@ -30,8 +30,8 @@ from pipeline.evaluate.inversion_tables import (
     group_rows,
     paired_rows,
 )
-from pipeline.evaluate.landmarks import finder_name
 from pipeline.evaluate.memory import peak_bytes, reset_peak
+from pipeline.evaluate.networks import finder_name
 from pipeline.evaluate.pictures import Picture, find_pictures, read_picture, spread
 from pipeline.evaluate.report import Evaluation, Table
 from pipeline.evaluate.setting import Measurements, Setting

@@ -14,18 +14,11 @@ from numpy.typing import NDArray
 from editing.engine import ENGINES
 from pipeline.edit import Watch, unwatched
 from pipeline.evaluate.frechet import frechet_distance
-from pipeline.evaluate.pairs import (
-    PSI,
-    AnyEngine,
-    PairMeasure,
-    PairTask,
-    unpack,
-)
+from pipeline.evaluate.networks import finder_sha256, generator_and_finder, words_of
+from pipeline.evaluate.pairs import PSI, AnyEngine, PairMeasure, PairTask, unpack
 from pipeline.evaluate.records import Records
 from pipeline.evaluate.report import Evaluation, Row, Table, mean, numbers
 from pipeline.evaluate.setting import Measurements, Setting
-from pipeline.fan import checkpoints, missing_fan_files
-from pipeline.models import Models
 from pipeline.session import Json
 
 ABOUT = """\
@@ -120,31 +113,21 @@ def _about(measure: PairMeasure, pairs: int) -> str:
     return ABOUT.format(
         psi=PSI,
         pairs=pairs,
-        generator=models.generator_name,
-        side=models.generator.config.resolution,
-        finder=finder_name(models),
         network=measure.network.name,
         dtype=str(models.dtype).removeprefix("torch."),
+        **words_of(models),
     )
 
 
 def pair_settings(measure: PairMeasure) -> Json:
     """What measurements of pairs depend on."""
     return {
-        "generator_sha256": measure.models.sha256,
-        "landmarks_by": finder_name(measure.models),
+        **generator_and_finder(measure.models),
+        "finder_sha256": finder_sha256(measure.models),
         "frechet_network": measure.network.name,
         "psi": PSI,
         "format": str(measure.models.dtype).removeprefix("torch."),
     }
-
-
-def finder_name(models: Models) -> str:
-    """Which networks find the landmarks."""
-    fan = models.finder == "fan" or (
-        models.finder == "auto" and not missing_fan_files(checkpoints())
-    )
-    return "FAN" if fan else "the built-in face finder"
 
 
 def _rows(records: Records, points: str, engines: Mapping[str, int], most: int) -> list[Row]:

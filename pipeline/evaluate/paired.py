@@ -5,6 +5,7 @@ Endo, "User-Controllable Latent Transformer for StyleGAN Image Layout Editing" (
 the optical flow between them says where 32 points went, and the first picture is dragged there.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from editing.raft import load_raft, raft_weights
 from editing.reference import ReferenceEngine
 from editing.spec import DragSpec
 from pipeline.edit import Watch, unwatched
+from pipeline.evaluate.networks import words_of
 from pipeline.evaluate.pairs import REFERENCE_SIDE, AnyEngine, digest
 from pipeline.evaluate.records import Records
 from pipeline.evaluate.report import Evaluation, Row, Table, mean
@@ -95,12 +97,15 @@ class PairedMeasure:
             return {**self.apart(images[0], images[1]), "length": float(length)}
         authors = isinstance(task.engine, ReferenceEngine)
         subject = as_subject(self.exact if authors else self.models.generator, first)
+        began = time.process_time()
         result = run_edit(task.engine, subject, spec)
+        spent = time.process_time() - began
         return {
             **self.apart(self.exact(result.latents).clamp(-1, 1), images[1]),
             "steps": result.steps,
             "stopped": result.stopped,
             "seconds": result.seconds,
+            "cpu_seconds": spent,
         }
 
     def apart(self, a: Tensor, b: Tensor) -> Json:
@@ -200,10 +205,9 @@ def evaluate_paired(
         steps=MAX_STEPS,
         flow=flow_name(),
         perceptual=models.perceptual.name,
-        generator=setting.generator,
-        side=models.generator.config.resolution,
         pairs=pairs,
         length=mean(starts, "length"),
+        **words_of(models),
     )
     return Evaluation(
         name="paired",
@@ -229,4 +233,5 @@ def _row(name: str, edits: Sequence[Json], starts: Sequence[Json]) -> Row:
         "perceptual x 10": None if perceptual is None else 10 * perceptual,
         "steps": mean(edits, "steps"),
         "seconds": mean(edits, "seconds"),
+        "CPU seconds": mean(edits, "cpu_seconds"),
     }

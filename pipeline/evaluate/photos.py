@@ -12,7 +12,7 @@ from typing import Final, cast
 from pipeline.edit import Watch, unwatched
 from pipeline.errors import EvaluationError
 from pipeline.evaluate.inverted import STAGES, PhotoMeasure, PhotoTask
-from pipeline.evaluate.landmarks import finder_name
+from pipeline.evaluate.networks import finder_name
 from pipeline.evaluate.report import Evaluation, Row, Table, mean, numbers
 from pipeline.evaluate.setting import Measurements, Setting
 from pipeline.session import Json
