@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inversion.deltas import round_to_deltas
+from inversion.expressions import expressions_kept
 from inversion.project import latent_statistics
 from inversion.report import InversionReport
 from inversion.run import Run
@@ -63,11 +64,15 @@ def finish(
         latents.split(1), starts, pivots, run.score(latents), strict=True
     ):
         away, spread = place(row, *cloud)
+        kept = None
+        if deltas and run.directions is not None:
+            kept = expressions_kept(tuned, base, row, run.directions[:1])
         reports.append(replace(
             common,
             start_psnr=start.psnr, start_perceptual=start.perceptual,
             pivot_psnr=pivot.psnr, pivot_perceptual=pivot.perceptual,
             psnr=end.psnr, perceptual=end.perceptual, distance=away, spread=spread,
+            kept=kept,
         ))  # fmt: skip
     seconds, noise = run.keeper.seconds, tuned.noise_maps()
     return tuple(

@@ -36,19 +36,21 @@ T = TypeVar("T")
 
 # The pivot is the encoder's, or near it, so edits go as they do for the encoder's pictures; the
 # blocks from 32 x 32 on and their colours explain the rest. The mean square error weighs more than
-# PTI's, since LPIPS on small pictures forgives a wrong face.
+# PTI's, since LPIPS on small pictures forgives a wrong face, and it favours the face: the
+# composition leaves the rest of the photo as it is.
 _FAST = InversionOptions(
     start="encoder",
     space="w+",
-    projection_steps=0,
+    projection_steps=2,
     projection_rate=0.05,
     ramp_up=0.0,
     ramp_down=0.5,
     latent_noise=0.0,
     noise_weight=0.0,
     projection_l2=5.0,
+    face_emphasis=0.8,
     pull=3.0,
-    tuning_steps=6,
+    tuning_steps=5,
     tuning_rate=6e-3,
     tuning_relative=True,
     tuning_betas=(0.7, 0.95),
@@ -59,12 +61,12 @@ _FAST = InversionOptions(
     threshold=0.002,
 )
 _EDITABLE = replace(
-    _FAST, projection_steps=8, tuning_rate=3.5e-3, tuning_l2=5.0, expression_weight=4.0
+    _FAST, projection_steps=10, tuning_rate=3.5e-3, tuning_l2=5.0, expression_weight=4.0
 )
 
 QUALITIES: dict[str, InversionOptions] = {
     "fast": _FAST,
-    "balanced": replace(_EDITABLE, tuning_steps=16),
+    "balanced": replace(_EDITABLE, tuning_steps=20),
     "best": replace(_EDITABLE, projection_steps=20, tuning_steps=80),
     "reference": InversionOptions(),
 }
@@ -129,7 +131,7 @@ def invert_together(
         seed: of all randomness.
         hidden: `[1, 1, R, R]`, 1 where something hides a face; such pixels have no influence.
         directions: `[K, L, w_dim]`, steps of the latents, such as a smile, whose effect tuning is
-            to leave as it was.
+            to leave as it was; the first is the one that the report tells of.
         checkpoint: file that keeps the state of the run until it ends. A run of the same crops,
             generator, options and seed goes on from it, to the same result.
 
@@ -154,7 +156,7 @@ def invert_together(
     losses: list[float] = []
     latents = yield from _recorded(project(run, start, deviation), losses)
     pivots = run.score(latents) if options.projection_steps else starts
-    taken = yield from _recorded(tune(run, latents, directions), losses)
+    taken = yield from _recorded(tune(run, latents), losses)
     run.generator.recomputing = False
     inversions = finish(run, latents, starts, pivots, taken=taken, losses=losses)
     run.keeper.remove()
@@ -229,6 +231,7 @@ def _begin(
         generator=tuned,
         perceptual=perceptual,
         options=options,
+        directions=directions,
         seed=seed,
         rng=torch.Generator().manual_seed(seed),
         keeper=Keeper(checkpoint, identity(pixels, *words) if checkpoint else ""),

@@ -25,6 +25,8 @@ class InversionOptions:
         projection_until: side of the last block that projection renders, whose colour image stands
             for the picture; None renders all of it.
         projection_l2: weight of the mean square error beside the perceptual distance of weight 1.
+        face_emphasis: how much the mean square errors favour the place of an aligned face: 0 counts
+            all pixels alike, 1 none but the face's.
         pull: weight of the mean square distance from the encoder's latents.
         tuning_steps: most steps of Adam over the generator's weights, for one crop; every further
             one adds a quarter. 0 keeps the generator.
@@ -56,6 +58,7 @@ class InversionOptions:
     noise_weight: float = 1e5
     projection_until: int | None = None
     projection_l2: float = 0.0
+    face_emphasis: float = 0.0
     pull: float = 0.0
     tuning_steps: int = 350
     tuning_rate: float = 3e-4
@@ -82,9 +85,9 @@ class InversionOptions:
             value = getattr(self, field.name)
             if isinstance(value, (int, float)) and not value >= 0:
                 raise InversionError(f"inversion option {field.name} must not be negative: {value}")
-        for name in ("ramp_up", "ramp_down", "tuning_decay"):
+        for name in ("ramp_up", "ramp_down", "tuning_decay", "face_emphasis"):
             if getattr(self, name) > 1:
-                raise InversionError(f"inversion option {name} is a share of the steps, at most 1")
+                raise InversionError(f"inversion option {name} is a share, at most 1")
         if not all(0 <= beta < 1 for beta in self.tuning_betas):
             raise InversionError("inversion option tuning_betas must lie in [0, 1)")
         if self.latent_samples < 2:

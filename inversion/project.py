@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from inversion.errors import NotFiniteError
 from inversion.regularise import noise_autocorrelation, renormalise
 from inversion.run import Run
-from inversion.targets import Targets, check, compare
+from inversion.targets import Targets, check, compare, face_weights
 from inversion.types import InversionStep
 from weights.stylegan2 import Generator
 
@@ -74,6 +74,7 @@ def _project_part(
     options, config = run.options, run.generator.config
     until = min(options.projection_until or config.resolution, config.resolution)
     small = Targets(crops=_reduce(targets.crops, until), valid=_reduce(targets.valid, until))
+    weights = face_weights(small.crops.shape[-1], options.face_emphasis, start.device)
     start = start.detach().mean(1, keepdim=True) if options.space == "w" else start.detach()
     vectors = 1 if options.space == "w" else config.num_latents
     w = start.expand(-1, vectors, -1).clone().requires_grad_()
@@ -87,7 +88,7 @@ def _project_part(
         scale = deviation * options.latent_noise * max(0.0, 1 - k / total / 0.75) ** 2
         wander = torch.randn(w.shape, generator=run.rng).to(w.device) * scale
         image = _draw(run.generator, w + wander, until, noise)
-        distance, error = compare(image, small, run.perceptual)
+        distance, error = compare(image, small, run.perceptual, weights)
         away = (w - start).square().mean((1, 2))
         loss = (distance + options.projection_l2 * error + options.pull * away).sum()
         if noise:

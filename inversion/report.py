@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-POOR = 0.1
-"""Perceptual distance above which a picture is a likeness rather than the person."""
+POOR = {"lpips-alex": 0.08, "builtin": 0.13}
+"""Perceptual distance, by its name, above which a picture is a likeness rather than the person."""
 
-FAR = 2.2
-"""Distance of the latents from the mean, in deviations, beyond which hardly any sample lies."""
+FAR = 1.4
+"""Distance of the latents from the mean, in deviations, above which edits fall short."""
 
-FORGETFUL = 0.05
-"""Perceptual change of another face by the tuning. At 0.06 not a quarter was left of what
-expressions do to the tuned face, at 0.02 four fifths were."""
+FORGETFUL = 0.5
+"""Share of an expression, below which tuning has taken what edits need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,8 @@ class InversionReport:
         distance: of the latents from the mean latent, root mean square over layers, in deviations.
         spread: of the latents of one layer about the layers' mean, in deviations; 0 in W.
         forgetting: perceptual distance that tuning moved the picture of another face.
+        kept: share of what the first expression, a smile, does to the face that tuning left; None
+            where the generator has no directions, or was not tuned.
         stored_error: what rounding the tuned weights changed, root mean square in 8-bit levels.
     """
 
@@ -58,6 +60,7 @@ class InversionReport:
     distance: float = 0.0
     spread: float = 0.0
     forgetting: float = 0.0
+    kept: float | None = None
     stored_error: float = 0.0
 
     @property
@@ -69,20 +72,22 @@ class InversionReport:
     def warnings(self) -> tuple[str, ...]:
         """Reasons why an edit may not come out well, a line each; none when all is well."""
         found: list[str] = []
-        if self.perceptual > POOR:
+        poor = POOR.get(self.perceptual_name, math.inf)
+        if self.perceptual > poor:
             found.append(
                 f"the inversion is poor (perceptual distance {self.perceptual:.2f}, above "
-                f"{POOR}): edits may look odd; take a higher quality, or hide what covers the face"
+                f"{poor}): edits may look odd; take a higher quality, or hide what covers the face"
             )
         if self.distance > FAR:
             found.append(
                 f"the inversion lies far from the faces that the generator knows "
                 f"({self.distance:.1f} deviations, above {FAR}): edits may go astray"
             )
-        if self.forgetting > FORGETFUL:
+        if self.kept is not None and self.kept < FORGETFUL:
             found.append(
-                f"the generator was tuned hard (another face changed by {self.forgetting:.2f}, "
-                f"above {FORGETFUL}): large edits may show faults; take a lower quality"
+                f"tuning took expressions from the face (a smile does {max(0, self.kept):.0%} of "
+                f"what it did, below {FORGETFUL:.0%}): large edits may show faults; take balanced "
+                "or best, which keep them"
             )
         return tuple(found)
 

@@ -25,6 +25,7 @@ class Run:
         generator: a copy of it, that is tuned in place.
         perceptual: distance to descend.
         options: see there.
+        directions: `[K, L, w_dim]`, steps of the latents whose effect tuning is to leave as it was.
         seed: of all randomness.
         rng: draws it, on the CPU.
         keeper: holds the state, for a run that is killed.
@@ -37,6 +38,7 @@ class Run:
     generator: Generator
     perceptual: Perceptual
     options: InversionOptions
+    directions: Tensor | None
     seed: int
     rng: torch.Generator
     keeper: Keeper

@@ -14,6 +14,15 @@ from inversion.errors import InversionError, NotFiniteError
 from weights.perceptual import Perceptual
 from weights.stylegan2 import Generator, GeneratorConfig
 
+FACE_CENTRE = (0.5, 0.565)
+"""Of the ellipse that a face fills in FFHQ's alignment, x and y in sides of the crop."""
+
+FACE_AXES = (0.33, 0.41)
+"""Its half axes."""
+
+FACE_EDGE = 0.1
+"""Width of its soft edge, in half axes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
@@ -94,15 +103,37 @@ def _lay(masks: Sequence[Tensor | None], crops: Tensor, absent: float) -> Tensor
     return torch.cat([whole if mask is None else mask for mask in masks])
 
 
-def compare(images: Tensor, targets: Targets, perceptual: Perceptual) -> tuple[Tensor, Tensor]:
+def compare(
+    images: Tensor, targets: Targets, perceptual: Perceptual, weights: Tensor | float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Measure perceptual distances `[N]` and mean square errors `[N]` where targets are valid.
 
     The rendering takes the target's place outside `valid`, so that neither measure sees a border
-    there.
+    there. The pixels' squares count by their weights, `[1, 1, R, R]`.
     """
     seen = targets.crops + targets.valid * (images - targets.crops)
-    errors = (seen - targets.crops).square().mean((1, 2, 3)) / targets.valid.mean((1, 2, 3))
-    return perceptual(seen, targets.crops), errors
+    squares = (weights * (seen - targets.crops).square()).mean((1, 2, 3))
+    return perceptual(seen, targets.crops), squares / (weights * targets.valid).mean((1, 2, 3))
+
+
+def face_weights(side: int, emphasis: float, device: torch.device) -> Tensor | float:
+    """Weights of pixels that favour the place where alignment puts a face.
+
+    Args:
+        side: of the crop.
+        emphasis: 0 for no favour, 1 for none but the face.
+        device: of the crop.
+
+    Returns:
+        `[1, 1, side, side]` of mean 1: a soft ellipse around brows and chin, and the rest even.
+    """
+    if not emphasis:
+        return 1.0
+    at = (torch.arange(side, device=device) + 0.5) / side
+    x, y = (at - FACE_CENTRE[0]) / FACE_AXES[0], (at - FACE_CENTRE[1]) / FACE_AXES[1]
+    inside = torch.sigmoid((1 - torch.hypot(x[None, :], y[:, None])) / FACE_EDGE)
+    weights = 1 - emphasis + emphasis * inside
+    return (weights / weights.mean())[None, None]
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from inversion.options import InversionOptions
 from inversion.regularise import Regulariser
 from inversion.run import Run
-from inversion.targets import check, compare
+from inversion.targets import check, compare, face_weights
 from inversion.types import InversionStep
 from weights.stylegan2 import Generator
 
@@ -44,9 +44,7 @@ def tunable(generator: Generator, options: InversionOptions) -> dict[str, nn.Par
     return chosen
 
 
-def tune(
-    run: Run, latents: Tensor, directions: Tensor | None = None
-) -> Steps[InversionStep, None, int]:
+def tune(run: Run, latents: Tensor) -> Steps[InversionStep, None, int]:
     """Tune the run's generator in place, with its constant noise, until it draws the targets.
 
     A step draws all targets, so that several cost less than one after the other. What regularises
@@ -55,7 +53,6 @@ def tune(
     Args:
         run: the generator is frozen again at the end.
         latents: the pivots `[N, L, w_dim]`.
-        directions: `[K, L, w_dim]`, steps of the latents whose effect is to stay as it was.
 
     Returns:
         Number of steps taken.
@@ -67,7 +64,7 @@ def tune(
     parameters = list(tunable(run.generator, options).values())
     optimizer = _optimizer(parameters, options, latents.device)
     rates = [group["lr"] for group in optimizer.param_groups]
-    regular = Regulariser(run.base, run.perceptual, options, directions, run.rng)
+    regular = Regulariser(run.base, run.perceptual, options, run.directions, run.rng)
     total = most_steps(options, len(run.targets))
     taken = run.keeper.resume("tune", parameters, optimizer, run.rng)
     for k in range(taken, total):
@@ -94,10 +91,13 @@ def _add_gradients(
     """Add the gradients of step k to the generator's; give the loss and each target's distance."""
     options, count = run.options, len(run.targets)
     turn = k // 2 % count
+    weights = face_weights(
+        run.targets.crops.shape[-1], options.face_emphasis, run.targets.crops.device
+    )
     total, distances = 0.0, list[float]()
     for part, some in run.targets.parts(run.together):
         images = run.generator(latents[part])
-        distance, error = compare(images, some, run.perceptual)
+        distance, error = compare(images, some, run.perceptual, weights)
         loss = options.tuning_l2 * error + options.tuning_perceptual * distance
         loss = loss.sum() / count
         check(loss, "tuning", k)

@@ -158,6 +158,8 @@ class InversionMeasure:
             "forgetting": report.forgetting,
             "stored_error": report.stored_error,
             "kept": kept,
+            "kept_smile": report.kept,
+            "warned": bool(report.warnings),
             **self.edits.measure(crop, inversion, f"{task.picture.name}-{task.quality}.png"),
         }
 

@@ -7,7 +7,6 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from inversion.report import FAR, FORGETFUL, POOR
 from pipeline.evaluate.report import Cell, Row, Table, mean, numbers
 from pipeline.session import Json
 
@@ -53,7 +52,7 @@ def edit_rows(measured: Mapping[str, Sequence[Json]], edits: Sequence[str]) -> l
                     np.concatenate([_column(row, edits, "cpu_seconds") for row in rows])
                 ),
                 "faces lost": int(np.isnan(shares).sum()),
-                "warned of": sum(_warned_of(row) for row in rows),
+                "warned of": sum(bool(row["warned"]) for row in rows),
             }
         )
     return laid
@@ -143,12 +142,6 @@ def _with_error(values: Numbers) -> str:
     if not count:
         return "not measured"
     return f"{middle:.3f}" if count == 1 else f"{middle:.3f} +- {error:.3f}"
-
-
-def _warned_of(row: Json) -> bool:
-    """Whether an inversion with these figures comes with a warning."""
-    limits = {"perceptual": POOR, "distance": FAR, "forgetting": FORGETFUL}
-    return any(cast("float", row[name]) > limit for name, limit in limits.items())
 
 
 def each_picture(found: Mapping[str, Mapping[str, Json]], qualities: Sequence[str]) -> list[Table]:

@@ -79,6 +79,8 @@ def test_the_weight_keeps_expressions(tiny_generator: Generator) -> None:
             invert(crop, None, tiny_generator, MeanSquare(), options, directions=steps)
         )
         latents = inversion.pivot.latents
+        first = expressions_kept(inversion.generator, tiny_generator, latents, steps[:1])
+        assert inversion.report.kept == first
         return expressions_kept(inversion.generator, tiny_generator, latents, steps)
 
     assert kept(3.0) > kept(0.0) + 0.1

@@ -198,13 +198,14 @@ def test_the_built_in_generators_files_are_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("figure", "value", "said"),
-    [("perceptual", 0.3, "poor"), ("distance", 4.0, "far from"), ("forgetting", 0.5, "tuned hard")],
+    [("perceptual", 0.3, "poor"), ("distance", 1.5, "far from"), ("kept", 0.4, "does 40% of what")],
 )
 def test_a_report_warns_of_inversions_that_edit_badly(
     inversion: Inversion, figure: str, value: float, said: str
 ) -> None:
-    good = replace(inversion.report, perceptual=0.01, distance=1.0, forgetting=0.02)
+    good = replace(inversion.report, perceptual=0.01, distance=1.0, kept=0.9)
     assert good.warnings == ()
+    assert replace(good, kept=None).warnings == ()
     (warning,) = replace(good, **{figure: value}).warnings
     assert said in warning
     assert "\n" not in warning

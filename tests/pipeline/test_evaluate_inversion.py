@@ -82,7 +82,7 @@ def test_a_picture_is_measured_once_and_laid_out(portraits: Path, tmp_path: Path
 def record(left: float | None, identity: float) -> Json:
     """A measurement of one edit of 10 px, with nothing to warn of."""
     return {
-        "perceptual": 0.0, "distance": 0.0, "forgetting": 0.0,
+        "perceptual": 0.0, "distance": 0.0, "forgetting": 0.0, "warned": False,
         "edits": {
             "turn": {"asked": 10.0, "left": left, "identity": identity, "cpu_seconds": 1.0}
         },
