@@ -19,6 +19,12 @@ def share_of_way(before: Points, after: Points, way: Points) -> float:
     return float((((after - before) * way).sum(1) / (way**2).sum(1)).mean())
 
 
+def nearest_landmarks(points: Points, landmarks: Points) -> list[int]:
+    """Number of the landmark `[68, 2]` that is nearest to each of some points `[N, 2]`."""
+    apart = np.linalg.norm(points[:, None] - landmarks[None], axis=-1)
+    return apart.argmin(axis=1).tolist()
+
+
 def mean_movement(before: Points, after: Points) -> float:
     """Mean length of the movement of points `[N, 2]`."""
     return float(np.linalg.norm(after - before, axis=1).mean())

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from editing.regions import FaceFrame
 from pipeline.edit import Watch, unwatched
 from pipeline.evaluate.frechet import FeatureNetwork, frechet_distance, load_feature_network
-from pipeline.evaluate.networks import finder_name
+from pipeline.evaluate.networks import generator_and_finder, words_of
 from pipeline.evaluate.pairs import pack, unpack
 from pipeline.evaluate.records import Records
 from pipeline.evaluate.report import Cell, Evaluation, Row, Table, mean
@@ -200,8 +200,7 @@ def evaluate_samples(
     measure = DrawnMeasure.begin(setting, chosen)
     train, val = measure.portraits["train"], measure.portraits["val"]
     depends_on: Json = {
-        "generator_sha256": measure.models.sha256,
-        "landmarks_by": finder_name(measure.models),
+        **generator_and_finder(measure.models),
         "frechet_network": measure.network.name,
         "perceptual": measure.models.perceptual.name,
         "portraits": {"train": len(train.images), "val": len(val.images)},
@@ -218,14 +217,12 @@ def evaluate_samples(
         title="Samples",
         about=ABOUT.format(
             count=count,
-            generator=setting.generator,
-            side=measure.models.generator.config.resolution,
             val=len(val.images),
             train=len(train.images),
             network=measure.network.name,
-            finder=depends_on["landmarks_by"],
             perceptual=measure.models.perceptual.name,
             near=_NEAR,
+            **words_of(measure.models),
         ),
         command=setting.command,
         tables=(

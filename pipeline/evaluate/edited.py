@@ -6,13 +6,12 @@ shares of the way asked for.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -20,8 +19,7 @@ from editing.engine import ENGINES, EditResult, run_edit
 from editing.reference import ReferenceEngine
 from editing.regions import FaceFrame
 from editing.spec import DragSpec
-from inversion.expressions import expression_steps
-from inversion.invert import QUALITIES, finish_inversion, invert
+from inversion.invert import QUALITIES
 from inversion.types import Inversion
 from pipeline.errors import FaceError, PhotoError
 from pipeline.evaluate.arrows import Bytes, before_and_after, lay_out
@@ -32,35 +30,26 @@ from pipeline.evaluate.dragged import (
     region_of_way,
     share_of_way,
 )
-from pipeline.evaluate.identity import IdentityNetwork, load_identity_network
-from pipeline.evaluate.inverted import STAGES, untuned
-from pipeline.evaluate.pairs import REFERENCE_SIDE, digest
+from pipeline.evaluate.identity import (
+    IdentityNetwork,
+    Person,
+    cosine,
+    load_identity_network,
+    person_on,
+)
+from pipeline.evaluate.pairs import REFERENCE_SIDE
 from pipeline.evaluate.pictures import Picture, read_picture
 from pipeline.evaluate.samples import Points, find_landmarks, in_float32, to_rgb
 from pipeline.evaluate.setting import Setting
+from pipeline.evaluate.stages import STAGES, EngineTask, invert_picture, untuned
 from pipeline.evaluate.standard import EDITS, StandardEdit
 from pipeline.models import Models
 from pipeline.session import Json, write_atomically
-
-Person = NDArray[np.float64]
 
 LOOKS: Final = "looks"
 AROUND: Final = 0.2
 """How far around a handle's way the sharpness is measured, eyes apart."""
 _COLUMNS = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class EditsTask:
-    """A picture and the engine, by name, that edits it."""
-
-    picture: Picture
-    engine: str
-
-    @property
-    def key(self) -> str:
-        """Name of the record."""
-        return f"{self.picture.name}/{self.engine}/{digest(ENGINES[self.engine])}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,32 +72,34 @@ class _Rendered:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EditsMeasure:
-    """Measures the edits of pictures with networks that are loaded."""
+    """Measures the edits of pictures with networks that are loaded.
+
+    Attributes:
+        models: the networks.
+        identity: tells persons apart, or None.
+        looks: folder of the sheets for the eye.
+        invert: inverts a picture, with the quality and the seed of the evaluation.
+    """
 
     models: Models
     identity: IdentityNetwork | None
-    quality: str
-    seed: int
     looks: Path
-    invert: Callable[[Picture], _Inverted] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Remember the last inversion: the engines of a picture follow each other."""
-        object.__setattr__(self, "invert", lru_cache(maxsize=1)(self._invert))
+    invert: Callable[[Picture], _Inverted]
 
     @classmethod
-    def begin(cls, setting: Setting, quality: str, identity: Path | None) -> "EditsMeasure":
+    def begin(cls, setting: Setting, quality: str) -> "EditsMeasure":
         """Load the networks."""
         models = setting.load()
+        identity = load_identity_network(setting.identity, models.device)
         return cls(
             models=models,
-            identity=load_identity_network(identity, models.device),
-            quality=quality,
-            seed=setting.seed,
+            identity=identity,
             looks=setting.folder / LOOKS,
+            # The engines of a picture follow each other.
+            invert=lru_cache(maxsize=1)(partial(_invert, models, identity, quality, setting.seed)),
         )
 
-    def __call__(self, task: EditsTask) -> Json:
+    def __call__(self, task: EngineTask) -> Json:
         """Measure one task; a record of plain JSON values, "skipped" where there is no face."""
         try:
             inverted = self.invert(task.picture)
@@ -131,7 +122,7 @@ class EditsMeasure:
             )
             done = {name: self.edit(face, edit, task.engine) for name, edit in EDITS.items()}
             record[stage] = {
-                "unedited": self.alike(face.person, image, landmarks),
+                "unedited": cosine(face.person, person_on(image, landmarks, self.identity)),
                 "edits": {name: row for name, (row, _) in done.items()},
             }
             cells[stage] = [cell for _, cell in done.values()]
@@ -158,30 +149,8 @@ class EditsMeasure:
         found = find_landmarks(result.image, self.models)
         if found is not None:
             row |= _movements(edit, face.landmarks, found, way, asked)
-            row["identity"] = self.alike(face.person, result.image, found)
+            row["identity"] = cosine(face.person, person_on(result.image, found, self.identity))
         return row, before_and_after(face.image, result.image, spec)
-
-    def alike(self, person: Person | None, image: Tensor, landmarks: Points) -> float | None:
-        """Cosine between a person and who is on a rendering; None without a network or a face."""
-        if self.identity is None or person is None:
-            return None
-        return float(person @ self.identity.describe(to_rgb(image), landmarks))
-
-    def _invert(self, picture: Picture) -> _Inverted:
-        models = self.models
-        crop, valid = read_picture(picture, models)
-        inversion = finish_inversion(
-            invert(
-                crop, valid, models.generator, models.perceptual, QUALITIES[self.quality],
-                encoder=models.encoder, seed=self.seed,
-                directions=expression_steps(models.directions),
-            )
-        )  # fmt: skip
-        at = find_landmarks(crop, models)
-        person = None
-        if self.identity is not None and at is not None:
-            person = self.identity.describe(to_rgb(crop), at)
-        return _Inverted(inversion=inversion, person=person)
 
     def _show(self, cells: Mapping[str, Sequence[Bytes]], name: str) -> None:
         """Write a sheet of rows of edits, each above the same after tuning."""
@@ -192,8 +161,16 @@ class EditsMeasure:
             for cell in cells[stage][k : k + _COLUMNS]
         ]
         picture = Image.fromarray(lay_out(rows, _COLUMNS))
-        self.looks.mkdir(parents=True, exist_ok=True)
         write_atomically(self.looks / name, lambda half: picture.save(half, "PNG"))
+
+
+def _invert(
+    models: Models, identity: IdentityNetwork | None, quality: str, seed: int, picture: Picture
+) -> _Inverted:
+    crop, valid = read_picture(picture, models)
+    inversion = invert_picture(crop, valid, models, QUALITIES[quality], seed)
+    person = person_on(crop, find_landmarks(crop, models), identity)
+    return _Inverted(inversion=inversion, person=person)
 
 
 def _sharpness(face: _Rendered, spec: DragSpec, result: EditResult) -> float:

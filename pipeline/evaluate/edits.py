@@ -8,18 +8,26 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Final, cast
 
 from inversion.invert import QUALITIES
 from pipeline.edit import Watch, unwatched
 from pipeline.errors import EvaluationError
-from pipeline.evaluate.edited import AROUND, LOOKS, EditsMeasure, EditsTask
-from pipeline.evaluate.inverted import STAGES
-from pipeline.evaluate.networks import finder_name
-from pipeline.evaluate.pictures import find_pictures, spread
-from pipeline.evaluate.report import Cell, Evaluation, Row, Table, mean, numbers
+from pipeline.evaluate.edited import AROUND, LOOKS, EditsMeasure
+from pipeline.evaluate.networks import generator_and_finder, identity_name, words_of
+from pipeline.evaluate.pictures import PictureSet, spread
+from pipeline.evaluate.report import (
+    Cell,
+    Evaluation,
+    Row,
+    Table,
+    mean,
+    not_skipped,
+    numbers,
+    tell_skipped,
+)
 from pipeline.evaluate.setting import Measurements, Setting
+from pipeline.evaluate.stages import STAGES, EngineTask
 from pipeline.evaluate.standard import EDITS
 from pipeline.session import Json
 
@@ -53,93 +61,93 @@ sheet of each picture and engine: edits before tuning, and below them the same a
 
 def evaluate_edits(
     setting: Setting,
+    chosen: PictureSet,
     *,
-    chosen: Path,
-    name: str,
     quality: str,
     engines: Mapping[str, int | None],
-    count: int | None = None,
-    identity: Path | None = None,
     watch: Watch = unwatched,
 ) -> Evaluation:
-    """Measure the standard edits on the pictures of a folder.
+    """Measure the standard edits on a set of pictures.
 
     Args:
         setting: of every evaluation.
-        chosen: folder of photos, or of aligned portraits with their index, of which those that no
-            network was trained on are taken.
-        name: what to call them.
+        chosen: what is inverted.
         quality: of the inversions, a key of `inversion.invert.QUALITIES`.
         engines: names in `editing.engine.ENGINES` -> at most so many pictures, None for all.
-        count: at most so many pictures, evenly spread over the folder; None takes all.
-        identity: file of the identity network; else the one that the environment names, if any.
         watch: sees the measurements go by.
 
     Raises:
         EvaluationError: the folder holds no picture with a face.
     """
-    pictures = find_pictures(chosen, count)
-    begin = partial(EditsMeasure.begin, setting, quality, identity)
+    pictures = chosen.find()
+    begin = partial(EditsMeasure.begin, setting, quality)
     measure = begin()
-    named = measure.identity.name if measure.identity else None
-    depends_on: Json = {
-        "generator_sha256": measure.models.sha256,
-        "landmarks_by": finder_name(measure.models),
-        "identity_network": named,
+    depends_on = _settings(measure, quality)
+    tasks = {
+        name: [EngineTask(picture=picture, engine=name) for picture in spread(pictures, limit)]
+        for name, limit in engines.items()
+    }
+    # The engines of a picture follow each other: they share its inversion.
+    in_order = sorted((task for of in tasks.values() for task in of), key=lambda t: t.picture.name)
+    records = Measurements(
+        name=f"edits-{chosen.name}", setting=setting, depends_on=depends_on, watch=watch
+    ).measure({task.key: task for task in in_order}, begin)
+    used = {name: not_skipped([records[task.key] for task in of]) for name, of in tasks.items()}
+    count = max(len(rows) for rows in used.values())
+    if not count:
+        raise EvaluationError(f"no file in {chosen.folder} shows a face that can be edited")
+    return Evaluation(
+        name=f"edits-{chosen.name}",
+        title=f"Standard edits: {chosen.name}",
+        about=_about(measure, quality, count, len(pictures) - count),
+        command=setting.command,
+        tables=_tables(used),
+        facts={"pictures": {name: len(rows) for name, rows in used.items()}, **depends_on},
+    )
+
+
+def _settings(measure: EditsMeasure, quality: str) -> Json:
+    """What the measurements depend on."""
+    return {
+        **generator_and_finder(measure.models),
+        "identity_network": measure.identity.name if measure.identity else None,
         "quality": quality,
         "options": asdict(QUALITIES[quality]),
         "edits": hashlib.sha256(repr(EDITS).encode()).hexdigest()[:12],
     }
-    tasks = {
-        name: [EditsTask(picture=p, engine=name) for p in spread(pictures, limit)]
-        for name, limit in engines.items()
-    }
-    # The engines of a picture follow each other: they share its inversion.
-    order = sorted((task for of in tasks.values() for task in of), key=lambda t: t.picture.name)
-    records = Measurements(
-        name=f"edits-{name}", setting=setting, depends_on=depends_on, watch=watch
-    ).measure({task.key: task for task in order}, begin)
-    found = {name: [records[task.key] for task in of] for name, of in tasks.items()}
-    used = {name: [row for row in rows if "skipped" not in row] for name, rows in found.items()}
-    most = max(len(rows) for rows in used.values())
-    if not most:
-        raise EvaluationError(f"no file in {chosen} shows a face that can be edited")
-    skipped = len(pictures) - most
-    models = measure.models
-    about = ABOUT.format(
+
+
+def _about(measure: EditsMeasure, quality: str, count: int, skipped: int) -> str:
+    return ABOUT.format(
         quality=quality,
         before=STAGES[0],
         around=AROUND,
-        identity=named or "no network (not measured)",
+        identity=identity_name(measure.identity),
         reach=REACH,
         leak=LEAK,
         sharpness=SHARPNESS,
         looks=LOOKS,
-        count=most,
-        generator=setting.generator,
-        side=models.generator.config.resolution,
-        finder=finder_name(models),
-        skipped=f"Skipped: {skipped} files without a face that can be edited." if skipped else "",
+        count=count,
+        skipped=tell_skipped(skipped),
+        **words_of(measure.models),
     )
+
+
+def _tables(used: Mapping[str, Sequence[Json]]) -> list[Table]:
+    """The summary, then the edits of each engine at each stage, from the engines' records."""
     stages = [(engine, stage, rows) for engine, rows in used.items() for stage in STAGES if rows]
-    return Evaluation(
-        name=f"edits-{name}",
-        title=f"Standard edits: {name}",
-        about=about,
-        command=setting.command,
-        tables=(
-            Table(
-                caption="Means over the twelve edits, and how many of them meet the aims in the "
-                "mean of their pictures.",
-                rows=[_summary(*stage) for stage in stages],
-            ),
-            *(
-                Table(caption=f"The edits, engine {engine}, {stage}.", rows=_edit_rows(stage, rows))
-                for engine, stage, rows in stages
-            ),
-        ),
-        facts={"pictures": {name: len(rows) for name, rows in used.items()}, **depends_on},
+    summary = Table(
+        caption="Means over the twelve edits, and how many of them meet the aims in the mean of "
+        "their pictures.",
+        rows=[_summary(*stage) for stage in stages],
     )
+    return [
+        summary,
+        *(
+            Table(caption=f"The edits, engine {engine}, {stage}.", rows=_edit_rows(stage, rows))
+            for engine, stage, rows in stages
+        ),
+    ]
 
 
 def _edit_rows(stage: str, rows: Sequence[Json]) -> list[dict[str, Cell]]:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from pipeline.evaluate.samples import Points
+from pipeline.evaluate.samples import Points, to_rgb
 from weights.identity import (
     EYES_NOSE_MOUTH,
     HEIGHT,
@@ -21,6 +22,8 @@ from weights.identity import (
 )
 
 Rgb = NDArray[np.float32]
+Person = NDArray[np.float64]
+"""Unit vector [D]; the cosine of two is 1 for the same picture and about 0 for two persons."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class IdentityNetwork:
     """
 
     name: str
-    describe: Callable[[Rgb, Points], NDArray[np.float64]]
+    describe: Callable[[Rgb, Points], Person]
 
 
 def load_identity_network(path: Path | None, device: torch.device) -> IdentityNetwork | None:
@@ -50,8 +53,22 @@ def load_identity_network(path: Path | None, device: torch.device) -> IdentityNe
     return IdentityNetwork(name=network.name, describe=partial(describe_person, network))
 
 
+def person_on(
+    image: Tensor, landmarks: Points | None, network: IdentityNetwork | None
+) -> Person | None:
+    """Who is on a crop `[1, 3, R, R]` in [-1, 1]; None without a network or a face."""
+    if network is None or landmarks is None:
+        return None
+    return network.describe(to_rgb(image), landmarks)
+
+
+def cosine(a: Person | None, b: Person | None) -> float | None:
+    """How much two persons are alike; None where one of them is not known."""
+    return None if a is None or b is None else float(a @ b)
+
+
 @torch.no_grad()
-def describe_person(network: MobileFaceNet, rgb: Rgb, landmarks: Points) -> NDArray[np.float64]:
+def describe_person(network: MobileFaceNet, rgb: Rgb, landmarks: Points) -> Person:
     """Unit vector [128] of the person on a picture [H, W, 3] in [0, 1], landmarks [68, 2] in px."""
     five = np.stack(
         [

@@ -7,17 +7,17 @@ inverted at each quality, and each inversion then goes through the same edits.
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import torch
 
 from inversion.expressions import expression_steps, expressions_kept
-from inversion.invert import QUALITIES, finish_inversion, invert
+from inversion.invert import QUALITIES
 from inversion.options import InversionOptions
+from inversion.types import Inversion
 from pipeline.edit import Watch, unwatched
 from pipeline.errors import EvaluationError, FaceError, PhotoError
 from pipeline.evaluate.groups import find_looks, group_looks
@@ -31,10 +31,11 @@ from pipeline.evaluate.inversion_tables import (
     paired_rows,
 )
 from pipeline.evaluate.memory import peak_bytes, reset_peak
-from pipeline.evaluate.networks import finder_name
-from pipeline.evaluate.pictures import Picture, find_pictures, read_picture, spread
-from pipeline.evaluate.report import Evaluation, Table
+from pipeline.evaluate.networks import generator_and_finder, identity_name, words_of
+from pipeline.evaluate.pictures import Picture, PictureSet, read_picture, spread
+from pipeline.evaluate.report import Evaluation, Table, tell_skipped
 from pipeline.evaluate.setting import Measurements, Setting
+from pipeline.evaluate.stages import invert_picture
 from pipeline.models import Models
 from pipeline.session import Json
 
@@ -112,39 +113,27 @@ class InversionMeasure:
     seed: int
 
     @classmethod
-    def begin(cls, setting: Setting, identity: Path | None) -> "InversionMeasure":
+    def begin(cls, setting: Setting) -> "InversionMeasure":
         """Load the networks."""
         models = setting.load()
         edits = Edits(
             models=models,
-            identity=load_identity_network(identity, models.device),
+            identity=load_identity_network(setting.identity, models.device),
             looks=setting.folder / LOOKS,
         )
         return cls(models=models, edits=edits, seed=setting.seed)
 
     def __call__(self, task: InversionTask) -> Json:
         """Measure one task; a record of plain JSON values, "skipped" where there is no face."""
-        models = self.models
         try:
-            crop, valid = read_picture(task.picture, models)
+            crop, valid = read_picture(task.picture, self.models)
         except (FaceError, PhotoError) as error:
             return {"skipped": str(error)}
-        steps = expression_steps(models.directions)
         reset_peak()
         began = time.process_time()
-        inversion = finish_inversion(
-            invert(
-                crop, valid, models.generator, models.perceptual, options_of(task.quality),
-                encoder=models.encoder, seed=self.seed, directions=steps,
-            )
-        )  # fmt: skip
+        inversion = invert_picture(crop, valid, self.models, options_of(task.quality), self.seed)
         spent, peak = time.process_time() - began, peak_bytes()
         report = inversion.report
-        kept = None
-        if steps is not None:
-            kept = expressions_kept(
-                inversion.generator, models.generator, inversion.pivot.latents, steps
-            )
         return {
             "psnr": report.psnr,
             "mse": 10 ** (-report.psnr / 10),
@@ -157,118 +146,138 @@ class InversionMeasure:
             "spread": report.spread,
             "forgetting": report.forgetting,
             "stored_error": report.stored_error,
-            "kept": kept,
+            "kept": self.kept(inversion),
             "kept_smile": report.kept,
             "warned": bool(report.warnings),
             **self.edits.measure(crop, inversion, f"{task.picture.name}-{task.quality}.png"),
         }
 
+    def kept(self, inversion: Inversion) -> float | None:
+        """Share of what expressions do that tuning left; None for a generator without any."""
+        steps = expression_steps(self.models.directions)
+        if steps is None:
+            return None
+        latents = inversion.pivot.latents
+        return expressions_kept(inversion.generator, self.models.generator, latents, steps)
+
+
+Found: TypeAlias = Mapping[str, Mapping[str, Json]]
+"""The records by picture and quality."""
+
 
 def evaluate_inversion(
     setting: Setting,
+    chosen: PictureSet,
     *,
-    chosen: Path,
-    name: str,
     qualities: Sequence[str],
-    count: int | None = None,
     yardstick_count: int | None = None,
-    identity: Path | None = None,
     watch: Watch = unwatched,
 ) -> Evaluation:
-    """Measure inversions of the pictures in a folder.
+    """Measure inversions of a set of pictures.
 
     Args:
         setting: of every evaluation.
-        chosen: folder of photos, or of aligned portraits with their index, of which those that no
-            network was trained on are taken.
-        name: what to call them.
+        chosen: what is inverted.
         qualities: keys of `inversion.invert.QUALITIES`.
-        count: at most so many pictures, evenly spread over the folder; None takes all.
-        yardstick_count: at most so many of them at the last quality, which the others are compared
-            with; None takes all.
-        identity: file of the identity network; else the one that the environment names, if any.
+        yardstick_count: at most so many of the pictures at the last quality, which the others are
+            compared with; None takes all.
         watch: sees the measurements go by.
 
     Raises:
         EvaluationError: the folder holds no picture with a face.
     """
-    pictures = find_pictures(chosen, count)
-    measure = InversionMeasure.begin(setting, identity)
-    models, network = measure.models, measure.edits.identity
-    named = network.name if network else None
-    depends_on: Json = {
-        "generator_sha256": models.sha256,
-        "landmarks_by": finder_name(models),
-        "identity_network": named,
-        "perceptual": models.perceptual.name,
-        "threads": torch.get_num_threads(),
-        "edits": list(EDITS),
-    }
-    rows = (UNTUNED, *qualities) if models.encoder is not None else tuple(qualities)
-    compared = {p.name for p in spread(pictures, yardstick_count)}
-    asked = {p.name: rows if p.name in compared else rows[:-1] for p in pictures}
-    tasks = [InversionTask(picture=p, quality=q) for p in pictures for q in asked[p.name]]
-    records = Measurements(
-        name=f"inversion-{name}", setting=setting, depends_on=depends_on, watch=watch
-    ).measure(
-        {task.key: task for task in tasks}, partial(InversionMeasure.begin, setting, identity)
-    )
-    found = {
-        p.name: {q: records[InversionTask(picture=p, quality=q).key] for q in asked[p.name]}
+    pictures = chosen.find()
+    measure = InversionMeasure.begin(setting)
+    depends_on = _settings(measure)
+    rows = (UNTUNED, *qualities) if measure.models.encoder is not None else tuple(qualities)
+    compared = spread(pictures, yardstick_count)
+    tasks = {
+        p.name: {
+            q: InversionTask(picture=p, quality=q) for q in rows if q != rows[-1] or p in compared
+        }
         for p in pictures
     }
-    used = [p for p, by in found.items() if "skipped" not in by[rows[0]]]
-    if not used:
-        raise EvaluationError(f"no file in {chosen} shows a face that can be inverted")
-    skipped = len(pictures) - len(used)
-    groups = group_looks(find_looks(chosen, [p for p in pictures if p.name in used]))
-    about = ABOUT.format(
-        untuned=UNTUNED,
-        edits=", ".join(EDITS),
-        yardstick=rows[-1],
-        looks=LOOKS,
-        grouped=GROUPED if groups else "",
-        perceptual=models.perceptual.name,
-        identity=named or "no network (not measured)",
-        count=len(used),
-        generator=setting.generator,
-        side=models.generator.config.resolution,
-        finder=finder_name(models),
-        skipped=f"Skipped: {skipped} files without a face that can be inverted." if skipped else "",
+    records = Measurements(
+        name=f"inversion-{chosen.name}", setting=setting, depends_on=depends_on, watch=watch
+    ).measure(
+        {task.key: task for of in tasks.values() for task in of.values()},
+        partial(InversionMeasure.begin, setting),
     )
-    measured = {q: [found[p][q] for p in used if q in found[p]] for q in rows}
-    pairs = {q: [found[p][q] for p in used if rows[-1] in found[p]] for q in rows}
-    differences = paired_rows(pairs, EDITS)
+    found = {p: {q: records[task.key] for q, task in of.items()} for p, of in tasks.items()}
+    used = {
+        p: by for p, by in found.items() if by and not any("skipped" in row for row in by.values())
+    }
+    if not used:
+        raise EvaluationError(f"no file in {chosen.folder} shows a face that can be inverted")
+    groups = group_looks(find_looks(chosen.folder, [p for p in pictures if p.name in used]))
     return Evaluation(
-        name=f"inversion-{name}",
-        title=f"Inversions: {name}",
-        about=about,
+        name=f"inversion-{chosen.name}",
+        title=f"Inversions: {chosen.name}",
+        about=_about(measure, rows[-1], len(used), len(pictures) - len(used), grouped=bool(groups)),
         command=setting.command,
-        tables=(
-            Table(caption="Means over all pictures: likeness and cost.", rows=cost_rows(measured)),
-            Table(
-                caption="Means over all pictures: what edits leave of the way.",
-                rows=edit_rows(measured, EDITS),
-            ),
-            Table(caption=f"Differences to {rows[-1]}, paired.", rows=differences),
-            *(
-                Table(
-                    caption=f"By what a portrait shows, {quality}.",
-                    rows=group_rows(
-                        {p: found[p][quality] for p in used if quality in found[p]}, groups, EDITS
-                    ),
-                )
-                for quality in rows
-                if groups
-            ),
-            *each_picture({p: found[p] for p in used}, rows),
-        ),
+        tables=_tables(used, rows, groups),
         facts={
             "pictures": len(used),
             **depends_on,
             "options": {quality: _plain(options_of(quality)) for quality in qualities},
         },
     )
+
+
+def _settings(measure: InversionMeasure) -> Json:
+    """What the measurements depend on."""
+    network = measure.edits.identity
+    return {
+        **generator_and_finder(measure.models),
+        "identity_network": network.name if network else None,
+        "perceptual": measure.models.perceptual.name,
+        "threads": torch.get_num_threads(),
+        "edits": list(EDITS),
+    }
+
+
+def _about(
+    measure: InversionMeasure, yardstick: str, count: int, skipped: int, *, grouped: bool
+) -> str:
+    return ABOUT.format(
+        untuned=UNTUNED,
+        edits=", ".join(EDITS),
+        yardstick=yardstick,
+        looks=LOOKS,
+        grouped=GROUPED if grouped else "",
+        perceptual=measure.models.perceptual.name,
+        identity=identity_name(measure.edits.identity),
+        count=count,
+        skipped=tell_skipped(skipped),
+        **words_of(measure.models),
+    )
+
+
+def _tables(found: Found, rows: Sequence[str], groups: Mapping[str, set[str]]) -> list[Table]:
+    """Means, differences to the last quality, groups of portraits, and each picture."""
+    yardstick = rows[-1]
+    measured = {q: [by[q] for by in found.values() if q in by] for q in rows}
+    pairs = {q: [by[q] for by in found.values() if yardstick in by] for q in rows}
+    grouped = [
+        Table(
+            caption=f"By what a portrait shows, {quality}.",
+            rows=group_rows(
+                {p: by[quality] for p, by in found.items() if quality in by}, groups, EDITS
+            ),
+        )
+        for quality in rows
+        if groups
+    ]
+    return [
+        Table(caption="Means over all pictures: likeness and cost.", rows=cost_rows(measured)),
+        Table(
+            caption="Means over all pictures: what edits leave of the way.",
+            rows=edit_rows(measured, EDITS),
+        ),
+        Table(caption=f"Differences to {yardstick}, paired.", rows=paired_rows(pairs, EDITS)),
+        *grouped,
+        *each_picture(found, rows),
+    ]
 
 
 def _plain(options: InversionOptions) -> Json:

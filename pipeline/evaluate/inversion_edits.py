@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from editing.engine import run_edit
@@ -15,15 +14,14 @@ from editing.presets import PresetStrength, preset
 from editing.spec import DragSpec
 from inversion.types import Inversion
 from pipeline.engines import DEFAULT_ENGINE, engine_for
-from pipeline.evaluate.identity import IdentityNetwork
+from pipeline.evaluate.dragged import nearest_landmarks
+from pipeline.evaluate.identity import IdentityNetwork, Person, cosine, person_on
 from pipeline.evaluate.pairs import REFERENCE_SIDE
-from pipeline.evaluate.samples import Points, find_landmarks, to_rgb
+from pipeline.evaluate.samples import Points, find_landmarks
 from pipeline.evaluate.standard import EDITS as DRAGS
 from pipeline.models import Models
-from pipeline.session import Json
+from pipeline.session import Json, write_atomically
 from pipeline.stored import to_picture
-
-Person = NDArray[np.float64]
 
 EDITS: Final = ("smile", "raise-brows", "open-mouth", "head right")
 """Presets at strength 1, and one of the standard drags."""
@@ -55,7 +53,7 @@ class Edits:
             "identity" of the rendering, and "edits": name -> what was measured. There are none
             where the rendering shows no face.
         """
-        person = self._person(crop, find_landmarks(crop, self.models))
+        person = person_on(crop, find_landmarks(crop, self.models), self.identity)
         render = inversion.render()
         landmarks = find_landmarks(render, self.models)
         if landmarks is None:
@@ -64,9 +62,10 @@ class Edits:
         for name in EDITS:
             rows[name], image = self._edit(name, person, inversion, landmarks)
             pictures.append(image)
-        self.looks.mkdir(parents=True, exist_ok=True)
-        to_picture(torch.cat(pictures, dim=3)).save(self.looks / look)
-        return {"identity": _cosine(person, self._person(render, landmarks)), "edits": rows}
+        sheet = to_picture(torch.cat(pictures, dim=3))
+        write_atomically(self.looks / look, lambda half: sheet.save(half, "PNG"))
+        seen = person_on(render, landmarks, self.identity)
+        return {"identity": cosine(person, seen), "edits": rows}
 
     def _edit(
         self, name: str, person: Person | None, inversion: Inversion, landmarks: Points
@@ -84,27 +83,17 @@ class Edits:
         found = find_landmarks(result.image, self.models)
         left = None
         if found is not None:
-            numbers = np.linalg.norm(handles[:, None] - landmarks[None], axis=-1).argmin(1)
-            left = float(np.linalg.norm(found[numbers] - targets, axis=1).mean())
+            chosen = nearest_landmarks(handles, landmarks)
+            left = float(np.linalg.norm(found[chosen] - targets, axis=1).mean())
         scale = REFERENCE_SIDE / side
         row: Json = {
             "asked": float(np.linalg.norm(targets - handles, axis=1).mean()) * scale,
             "left": None if left is None else left * scale,
-            "identity": _cosine(person, self._person(result.image, found)),
+            "identity": cosine(person, person_on(result.image, found, self.identity)),
             "steps": result.steps,
             "cpu_seconds": spent,
         }
         return row, result.image
-
-    def _person(self, image: Tensor, landmarks: Points | None) -> Person | None:
-        """Who a crop shows; None without a network or a face."""
-        if self.identity is None or landmarks is None:
-            return None
-        return self.identity.describe(to_rgb(image), landmarks)
-
-
-def _cosine(a: Person | None, b: Person | None) -> float | None:
-    return None if a is None or b is None else float(a @ b)
 
 
 def _spec_of(name: str, landmarks: Points, side: int) -> DragSpec:

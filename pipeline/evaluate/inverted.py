@@ -4,46 +4,31 @@ What `photos` repeats for every photo of a folder. Distances are in pixels of a 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 from torch import Tensor
 
-from editing.engine import ENGINES, run_edit
+from editing.engine import run_edit
 from editing.presets import PresetStrength, combine_presets
 from editing.spec import DragSpec
-from inversion.types import Inversion, Pivot
+from inversion.types import Inversion
 from pipeline.align import Crop
 from pipeline.edit import compose, invert_face
 from pipeline.engines import engine_for
 from pipeline.errors import FaceError, PhotoError
-from pipeline.evaluate.identity import IdentityNetwork, load_identity_network
-from pipeline.evaluate.pairs import REFERENCE_SIDE, digest, fixed_change
-from pipeline.evaluate.samples import Points, find_landmarks, to_rgb
+from pipeline.evaluate.dragged import nearest_landmarks
+from pipeline.evaluate.identity import IdentityNetwork, cosine, load_identity_network, person_on
+from pipeline.evaluate.pairs import REFERENCE_SIDE, fixed_change
+from pipeline.evaluate.pictures import Picture
+from pipeline.evaluate.samples import Points, find_landmarks
 from pipeline.evaluate.setting import Setting
+from pipeline.evaluate.stages import STAGES, EngineTask, untuned
 from pipeline.models import Models
 from pipeline.photo import Photo, read_photo
 from pipeline.session import Json
 from pipeline.subject import cut, select
-from weights.stylegan2 import Generator
-
-STAGES: Final = ("before tuning", "after tuning")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhotoTask:
-    """A photo and the engine, by name, that drags its face."""
-
-    path: Path
-    engine: str
-
-    @property
-    def key(self) -> str:
-        """Name of the record."""
-        return f"{self.path.name}/{self.engine}/{digest(ENGINES[self.engine])}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,37 +40,36 @@ class _Inverted:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoMeasure:
-    """Measures photos with networks that are loaded."""
+    """Measures photos with networks that are loaded.
+
+    Attributes:
+        models: the networks.
+        identity: tells persons apart, or None.
+        presets: what is dragged.
+        invert: inverts a photo's face, with the quality and the seed of the evaluation.
+    """
 
     models: Models
     identity: IdentityNetwork | None
-    quality: str
     presets: tuple[str, ...]
-    seed: int
-    invert: Callable[[Path], _Inverted] = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Remember the last inversion: the engines of a photo follow each other."""
-        object.__setattr__(self, "invert", lru_cache(maxsize=1)(self._invert))
+    invert: Callable[[Picture], _Inverted]
 
     @classmethod
-    def begin(
-        cls, setting: Setting, quality: str, presets: tuple[str, ...], identity: Path | None
-    ) -> "PhotoMeasure":
+    def begin(cls, setting: Setting, quality: str, presets: tuple[str, ...]) -> "PhotoMeasure":
         """Load the networks."""
         models = setting.load()
         return cls(
             models=models,
-            identity=load_identity_network(identity, models.device),
-            quality=quality,
+            identity=load_identity_network(setting.identity, models.device),
             presets=presets,
-            seed=setting.seed,
+            # The engines of a photo follow each other.
+            invert=lru_cache(maxsize=1)(partial(_invert, models, quality, setting.seed)),
         )
 
-    def __call__(self, task: PhotoTask) -> Json:
+    def __call__(self, task: EngineTask) -> Json:
         """Measure one task; a record of plain JSON values, "skipped" where there is no face."""
         try:
-            subject = self.invert(task.path)
+            subject = self.invert(task.picture)
         except (FaceError, PhotoError) as error:
             return {"skipped": str(error)}
         report = subject.inversion.report
@@ -117,7 +101,8 @@ class PhotoMeasure:
         spec = combine_presets(asked, landmarks, resolution=side)
         result = run_edit(engine_for(engine, {}, asked, self.models.directions), inversion, spec)
         found = find_landmarks(result.image, self.models)
-        chosen = _moving(spec, landmarks)
+        handles = spec.handles[~spec.anchors].numpy().astype(np.float64)
+        chosen = nearest_landmarks(handles, landmarks)
         scale = REFERENCE_SIDE / side
         record: Json = {
             "asked": float((spec.targets - spec.handles)[~spec.anchors].norm(dim=1).mean()) * scale,
@@ -137,28 +122,15 @@ class PhotoMeasure:
         """Cosine of the persons on two crops `[1, 3, R, R]`; None without a network or a face."""
         if self.identity is None:
             return None
-        faces = [(to_rgb(image), find_landmarks(image, self.models)) for image in (a, b)]
-        described = [self.identity.describe(rgb, at) for rgb, at in faces if at is not None]
-        return float(described[0] @ described[1]) if len(described) == 2 else None
-
-    def _invert(self, path: Path) -> _Inverted:
-        photo = read_photo(path)
-        crop = cut(photo, select(photo, self.models))
-        inversion, _ = invert_face(crop, self.models, self.quality, self.seed, None)
-        return _Inverted(photo=photo, crop=crop, inversion=inversion)
+        people = [person_on(i, find_landmarks(i, self.models), self.identity) for i in (a, b)]
+        return cosine(*people)
 
 
-def untuned(inversion: Inversion, base: Generator) -> Inversion:
-    """The same latents with the generator as it was before tuning."""
-    pivot = Pivot(inversion.pivot.latents, base.noise_maps())
-    return Inversion(base, pivot, inversion.report, inversion.base_sha256, {})
-
-
-def _moving(spec: DragSpec, landmarks: Points) -> list[int]:
-    """Numbers of the landmarks that the drag moves."""
-    handles = spec.handles[~spec.anchors].numpy().astype(np.float64)
-    apart = np.linalg.norm(handles[:, None] - landmarks[None], axis=-1)
-    return apart.argmin(axis=1).tolist()
+def _invert(models: Models, quality: str, seed: int, picture: Picture) -> _Inverted:
+    photo = read_photo(picture.path)
+    crop = cut(photo, select(photo, models))
+    inversion, _ = invert_face(crop, models, quality, seed, None)
+    return _Inverted(photo=photo, crop=crop, inversion=inversion)
 
 
 def _apart(found: Points, spec: DragSpec) -> float:

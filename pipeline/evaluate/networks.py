@@ -1,5 +1,6 @@
 """How records and pages name the networks that measured."""
 
+from pipeline.evaluate.identity import IdentityNetwork
 from pipeline.faces import uses_fan
 from pipeline.fan import FAN_FILE, checkpoints
 from pipeline.models import Models
@@ -17,6 +18,11 @@ def finder_sha256(models: Models) -> str:
     """Hash of the file of the network that places the landmarks."""
     fan = uses_fan(models.finder)
     return hash_file(checkpoints() / FAN_FILE if fan else BUILTIN_FACE_FINDER)
+
+
+def identity_name(network: IdentityNetwork | None) -> str:
+    """What pages call the network that tells persons apart."""
+    return "no network (not measured)" if network is None else network.name
 
 
 def generator_and_finder(models: Models) -> Json:

@@ -11,10 +11,20 @@ from typing import Final, cast
 
 from pipeline.edit import Watch, unwatched
 from pipeline.errors import EvaluationError
-from pipeline.evaluate.inverted import STAGES, PhotoMeasure, PhotoTask
-from pipeline.evaluate.networks import finder_name
-from pipeline.evaluate.report import Evaluation, Row, Table, mean, numbers
+from pipeline.evaluate.inverted import PhotoMeasure
+from pipeline.evaluate.networks import generator_and_finder, identity_name, words_of
+from pipeline.evaluate.pictures import find_photos
+from pipeline.evaluate.report import (
+    Evaluation,
+    Row,
+    Table,
+    mean,
+    not_skipped,
+    numbers,
+    tell_skipped,
+)
 from pipeline.evaluate.setting import Measurements, Setting
+from pipeline.evaluate.stages import STAGES, EngineTask
 from pipeline.session import Json
 
 DRAGS: Final = ("smile", "open-mouth", "raise-brows", "close-eyes")
@@ -39,7 +49,6 @@ def evaluate_photos(
     folder: Path,
     quality: str,
     presets: tuple[str, ...] = DRAGS,
-    identity: Path | None = None,
     watch: Watch = unwatched,
 ) -> Evaluation:
     """Measure drags of the photos in a folder.
@@ -50,7 +59,6 @@ def evaluate_photos(
         folder: its files are read, its sub-folders are not.
         quality: of the inversions, a key of `inversion.invert.QUALITIES`.
         presets: what is dragged, keys of `editing.presets.PRESETS`.
-        identity: file of the identity network; else the one that the environment names, if any.
         watch: sees the measurements go by.
 
     Raises:
@@ -58,52 +66,42 @@ def evaluate_photos(
     """
     if not folder.is_dir():
         raise EvaluationError(f"{folder} is no folder: give one with photos")
-    begin = partial(PhotoMeasure.begin, setting, quality, presets, identity)
+    begin = partial(PhotoMeasure.begin, setting, quality, presets)
     measure = begin()
     depends_on: Json = {
-        "generator_sha256": measure.models.sha256,
-        "landmarks_by": finder_name(measure.models),
+        **generator_and_finder(measure.models),
         "identity_network": measure.identity.name if measure.identity else None,
         "quality": quality,
         "presets": list(presets),
     }
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    tasks = [PhotoTask(path=path, engine=name) for path in paths for name in engines]
+    photos = find_photos(folder)
+    tasks = {n: [EngineTask(picture=photo, engine=n) for photo in photos] for n in engines}
+    # The engines of a photo follow each other: they share its inversion.
+    in_order = [task for of_a_photo in zip(*tasks.values(), strict=True) for task in of_a_photo]
     records = Measurements(
         name="photos", setting=setting, depends_on=depends_on, watch=watch
-    ).measure({task.key: task for task in tasks}, begin)
-    measured = {
-        name: [records[PhotoTask(path=path, engine=name).key] for path in paths] for name in engines
-    }
-    used = {n: [row for row in rows if "skipped" not in row] for n, rows in measured.items()}
+    ).measure({task.key: task for task in in_order}, begin)
+    used = {name: not_skipped([records[task.key] for task in of]) for name, of in tasks.items()}
     first = next(iter(used.values()))
     if not first:
         raise EvaluationError(f"no file in {folder} shows a face that can be edited")
-    skipped = len(paths) - len(first)
     drags = [row for name, rows in used.items() for row in _drag_rows(name, rows, presets)]
     return Evaluation(
         name="photos",
         title="Drags of inverted photographs",
-        about=_about(measure, len(first), skipped),
+        about=ABOUT.format(
+            quality=quality,
+            identity=identity_name(measure.identity),
+            count=len(first),
+            skipped=tell_skipped(len(photos) - len(first)),
+            **words_of(measure.models),
+        ),
         command=setting.command,
         tables=(
             Table(caption="The inversions.", rows=_inversion_rows(first)),
             Table(caption="The drags.", rows=drags),
         ),
         facts={"photos": len(first), **depends_on},
-    )
-
-
-def _about(measure: PhotoMeasure, count: int, skipped: int) -> str:
-    models = measure.models
-    return ABOUT.format(
-        quality=measure.quality,
-        identity=measure.identity.name if measure.identity else "no network (not measured)",
-        count=count,
-        generator=models.generator_name,
-        side=models.generator.config.resolution,
-        finder=finder_name(models),
-        skipped=f"Skipped: {skipped} files without a face that can be edited." if skipped else "",
     )
 
 

@@ -37,8 +37,28 @@ class Picture:
     aligned: bool
 
 
-def find_set(name: str) -> Path:
-    """Turn a folder, or the word "portraits", into a folder.
+@dataclass(frozen=True, kw_only=True)
+class PictureSet:
+    """The pictures of a folder that are measured.
+
+    Attributes:
+        name: what pages and files call it.
+        folder: of photos, or of aligned portraits with `index.json`, of which those are taken that
+            no network was trained on.
+        count: at most so many, evenly spread; None takes all.
+    """
+
+    name: str
+    folder: Path
+    count: int | None = None
+
+    def find(self) -> list[Picture]:
+        """The pictures; see `find_pictures`."""
+        return find_pictures(self.folder, self.count)
+
+
+def find_set(name: str, count: int | None = None) -> PictureSet:
+    """Turn a folder, or the word "portraits", into a set of pictures.
 
     Raises:
         EvaluationError: there is no such folder, or the environment does not name the portraits'.
@@ -52,7 +72,8 @@ def find_set(name: str) -> Path:
     folder = Path(named)
     if not folder.is_dir():
         raise EvaluationError(f"{folder} is no folder: give one with pictures")
-    return folder
+    called = PORTRAITS if name == PORTRAITS else folder.absolute().name
+    return PictureSet(name=called, folder=folder, count=count)
 
 
 def find_pictures(folder: Path, count: int | None) -> list[Picture]:
@@ -74,11 +95,16 @@ def find_pictures(folder: Path, count: int | None) -> list[Picture]:
             raise EvaluationError(f"{index} is no index of portraits ({error})") from error
         found = [Picture(name=n, path=folder / f"{n}.jpg", aligned=True) for n in sorted(names)]
     else:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-        found = [Picture(name=path.name, path=path, aligned=False) for path in files]
+        found = find_photos(folder)
     if not found:
         raise EvaluationError(f"{folder} holds no picture: give another folder")
     return spread(found, count)
+
+
+def find_photos(folder: Path) -> list[Picture]:
+    """Every file of a folder, as a photo whose face has to be found."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return [Picture(name=path.name, path=path, aligned=False) for path in files]
 
 
 def spread(pictures: Sequence[Picture], count: int | None) -> list[Picture]:

@@ -116,6 +116,16 @@ def mean(rows: Sequence[Mapping[str, object]], name: str) -> float | None:
     return float(column.mean()) if len(column) else None
 
 
+def not_skipped(rows: Sequence[Json]) -> list[Json]:
+    """The records of pictures that could be measured."""
+    return [row for row in rows if "skipped" not in row]
+
+
+def tell_skipped(count: int) -> str:
+    """What pages say of pictures that could not be measured; nothing of none."""
+    return f"Skipped: {count} files without a face that can be edited." if count else ""
+
+
 def describe_machine(device: torch.device) -> str:
     """Name the processor or GPU, its number format and the number of threads, in one line."""
     if device.type == "cuda":

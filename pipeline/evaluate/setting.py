@@ -28,6 +28,8 @@ class Setting:
         finder: one of `pipeline.faces.FINDERS`.
         seed: of all randomness.
         jobs: number of processes.
+        identity: file of the network that tells persons apart; None takes the one that the
+            environment names, if any.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Setting:
     finder: str = "auto"
     seed: int = 0
     jobs: int = 1
+    identity: Path | None = None
 
     def load(self) -> Models:
         """Load the networks."""

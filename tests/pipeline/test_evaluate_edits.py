@@ -19,8 +19,8 @@ from pipeline.evaluate.dragged import (
     share_of_way,
 )
 from pipeline.evaluate.edited import LOOKS
-from pipeline.evaluate.inverted import STAGES
 from pipeline.evaluate.samples import Points, find_landmarks, to_rgb
+from pipeline.evaluate.stages import STAGES
 from pipeline.evaluate.standard import EDITS, INNER, StandardEdit
 from pipeline.models import load_models
 from weights.identity import VARIABLE

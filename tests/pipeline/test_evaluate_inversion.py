@@ -20,7 +20,7 @@ from pipeline.evaluate.inversion import (
 from pipeline.evaluate.inversion_edits import EDITS
 from pipeline.evaluate.inversion_tables import each_picture, edit_rows, paired_rows
 from pipeline.evaluate.memory import peak_bytes, reset_peak
-from pipeline.evaluate.pictures import PORTRAITS_VARIABLE, find_pictures, find_set
+from pipeline.evaluate.pictures import PORTRAITS_VARIABLE, PictureSet, find_pictures, find_set
 from pipeline.evaluate.samples import to_rgb
 from pipeline.evaluate.setting import Setting
 from pipeline.session import Json
@@ -56,9 +56,8 @@ def test_a_picture_is_measured_once_and_laid_out(portraits: Path, tmp_path: Path
     setting = Setting(folder=tmp_path, command="photodrag evaluate inversion")
 
     def run() -> list[list[dict[str, object]]]:
-        evaluation = evaluate_inversion(
-            setting, chosen=portraits, name="faces", qualities=["fast"], count=1
-        )
+        chosen = PictureSet(name="faces", folder=portraits, count=1)
+        evaluation = evaluate_inversion(setting, chosen, qualities=["fast"])
         return [[dict(row) for row in table.rows] for table in evaluation.tables]
 
     tables = run()
@@ -148,7 +147,7 @@ def test_sets_have_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(EvaluationError, match=f"{PORTRAITS_VARIABLE} does not name"):
         find_set("portraits")
     monkeypatch.setenv(PORTRAITS_VARIABLE, str(tmp_path))
-    assert find_set("portraits") == tmp_path
+    assert find_set("portraits", 3) == PictureSet(name="portraits", folder=tmp_path, count=3)
     with pytest.raises(EvaluationError, match="is no folder"):
         find_set(str(tmp_path / "absent"))
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.evaluate.identity import load_identity_network
-from pipeline.evaluate.inverted import STAGES
+from pipeline.evaluate.stages import STAGES
 from pipeline.faces import find_faces
 from pipeline.photo import read_photo
 from weights.identity import VARIABLE

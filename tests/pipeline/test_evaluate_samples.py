@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.commands.evaluate import parse_psis
+from pipeline.commands.lists import parse_psis
 from pipeline.evaluate.drawn import DrawnMeasure, DrawnTask, is_sane
 from pipeline.evaluate.samples import Points, find_landmarks, to_rgb
 from pipeline.evaluate.setting import Setting
