@@ -126,7 +126,7 @@ def invert_together(
         valids: `[1, 1, R, R]`, 0 where a crop was invented; None when all of it is real.
         generator: stays as it is; a copy is tuned.
         perceptual: distance to descend.
-        options: see there, and `QUALITIES`.
+        options: for one crop; see there, `QUALITIES`, and `options_for`.
         encoder: first guess of the latents.
         seed: of all randomness.
         hidden: `[1, 1, R, R]`, 1 where something hides a face; such pixels have no influence.
@@ -145,6 +145,7 @@ def invert_together(
     targets, covered = gather(crops, valids, hidden or [None] * len(crops), generator.config)
     if options.start == "encoder" and encoder is None:
         options = _without_encoder(options)
+    options = options_for(options, len(targets))
     run = _begin(targets, covered, generator, perceptual, options, seed, directions, checkpoint)
     if bool(covered.any()):
         filled = fill_hidden(targets.crops, covered, run.generator, encoder)
@@ -164,6 +165,28 @@ def invert_together(
     yield InversionStep(
         phase="tune", index=taken, total=taken, loss=last, perceptual=last, inversions=inversions
     )
+
+
+def options_for(options: InversionOptions, count: int) -> InversionOptions:
+    """What becomes of options where so many crops share a generator.
+
+    Each has less of the tuning, so that the pivots must be nearer, and tuning go farther: then all
+    come as near as one alone, and lose no more of what the generator knew.
+    """
+    further = count - 1
+    nearer = further / 2 if options.start == "encoder" else 0.0
+    return replace(
+        options,
+        projection_steps=round(options.projection_steps * (1 + nearer)),
+        tuning_steps=round(options.tuning_steps * (1 + further / 4)),
+        tuning_rate=options.tuning_rate * count ** (1 / 3),
+    )
+
+
+def most_steps(options: InversionOptions, count: int) -> int:
+    """Most steps that so many crops take, where all are drawn at once."""
+    options = options_for(options, count)
+    return options.projection_steps + options.tuning_steps
 
 
 def finish_inversion(steps: Iterable[InversionStep]) -> Inversion:

@@ -28,8 +28,7 @@ class InversionOptions:
         face_emphasis: how much the mean square errors favour the place of an aligned face: 0 counts
             all pixels alike, 1 none but the face's.
         pull: weight of the mean square distance from the encoder's latents.
-        tuning_steps: most steps of Adam over the generator's weights, for one crop; every further
-            one adds a quarter. 0 keeps the generator.
+        tuning_steps: most steps of Adam over the generator's weights; 0 keeps the generator.
         tuning_rate: its learning rate.
         tuning_relative: whether that rate is in units of each tensor's root mean square.
         tuning_betas: Adam's decay rates of the gradient's mean and mean square.

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-POOR = {"lpips-alex": 0.08, "builtin": 0.13}
-"""Perceptual distance, by its name, above which a picture is a likeness rather than the person."""
+# Measured on 50 pictures at three qualities, see benchmarks/inversion-choices.md. Both perceptual
+# distances have the same scale, within a fifth.
+POOR = 0.08
+"""Perceptual distance above which a picture is a likeness rather than the person."""
 
 FAR = 1.4
 """Distance of the latents from the mean, in deviations, above which edits fall short."""
 
-FORGETFUL = 0.5
-"""Share of an expression, below which tuning has taken what edits need."""
+KEPT = 0.5
+"""Share of an expression below which tuning has taken what edits need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,21 +73,20 @@ class InversionReport:
     def warnings(self) -> tuple[str, ...]:
         """Reasons why an edit may not come out well, a line each; none when all is well."""
         found: list[str] = []
-        poor = POOR.get(self.perceptual_name, math.inf)
-        if self.perceptual > poor:
+        if self.perceptual > POOR:
             found.append(
                 f"the inversion is poor (perceptual distance {self.perceptual:.2f}, above "
-                f"{poor}): edits may look odd; take a higher quality, or hide what covers the face"
+                f"{POOR}): edits may look odd; take a higher quality, or hide what covers the face"
             )
         if self.distance > FAR:
             found.append(
                 f"the inversion lies far from the faces that the generator knows "
-                f"({self.distance:.1f} deviations, above {FAR}): edits may go astray"
+                f"({self.distance:.1f} deviations, above {FAR}): edits may fall short"
             )
-        if self.kept is not None and self.kept < FORGETFUL:
+        if self.kept is not None and self.kept < KEPT:
             found.append(
                 f"tuning took expressions from the face (a smile does {max(0, self.kept):.0%} of "
-                f"what it did, below {FORGETFUL:.0%}): large edits may show faults; take balanced "
+                f"what it did, below {KEPT:.0%}): large edits may show faults; take balanced "
                 "or best, which keep them"
             )
         return tuple(found)

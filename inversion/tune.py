@@ -18,14 +18,6 @@ from weights.stylegan2 import Generator
 SMALLEST = 0.1
 """Root mean square that a tensor counts with at least: even one of zeros must be able to move."""
 
-FURTHER = 0.25
-"""Share of the steps that each further target adds, so that all come as near as one alone."""
-
-
-def most_steps(options: InversionOptions, count: int) -> int:
-    """Most steps that tuning to so many crops takes."""
-    return round(options.tuning_steps * (1 + FURTHER * (count - 1)))
-
 
 def tunable(generator: Generator, options: InversionOptions) -> dict[str, nn.Parameter]:
     """Parameters that tuning may change.
@@ -65,7 +57,7 @@ def tune(run: Run, latents: Tensor) -> Steps[InversionStep, None, int]:
     optimizer = _optimizer(parameters, options, latents.device)
     rates = [group["lr"] for group in optimizer.param_groups]
     regular = Regulariser(run.base, run.perceptual, options, run.directions, run.rng)
-    total = most_steps(options, len(run.targets))
+    total = options.tuning_steps
     taken = run.keeper.resume("tune", parameters, optimizer, run.rng)
     for k in range(taken, total):
         share = min(1.0, (1 - k / total) / options.tuning_decay) if options.tuning_decay else 1.0

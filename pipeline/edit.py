@@ -10,8 +10,13 @@ from typing import Protocol, TypeVar
 from editing.engine import EditResult, EditStart, EditStep, Engine, finish_edit
 from editing.spec import DragSpec
 from inversion.expressions import expression_steps
-from inversion.invert import QUALITIES, InversionOptions, finish_inversions, invert_together
-from inversion.tune import most_steps
+from inversion.invert import (
+    QUALITIES,
+    InversionOptions,
+    finish_inversions,
+    invert_together,
+    most_steps,
+)
 from inversion.types import Inversion
 from pipeline.align import Crop
 from pipeline.composite import Composite, composite
@@ -239,7 +244,7 @@ def invert_crops(
         directions=expression_steps(models.directions),
         checkpoint=sessions[0].folder / UNFINISHED if sessions else None,
     )
-    total = len(crops) * options.projection_steps + most_steps(options, len(crops))
+    total = most_steps(options, len(crops))
     inversions = finish_inversions(watch(steps, stage="invert", total=total))
     for session, inversion in zip(sessions, inversions, strict=False):
         keep_inversion(session, inversion)

@@ -16,6 +16,8 @@ from inversion.invert import (
     finish_inversions,
     invert,
     invert_together,
+    most_steps,
+    options_for,
 )
 from inversion.options import InversionOptions
 from inversion.types import InversionStep
@@ -337,6 +339,17 @@ def test_crops_that_share_a_generator_are_each_drawn(tiny_generator: Generator) 
         assert measured == pytest.approx(report.perceptual, rel=1e-4)
     assert next(s.total for s in steps if s.phase == "tune") == 25
     assert finish_inversions(iter(steps)) == both
+
+
+def test_one_crop_takes_the_options_as_they_are_and_several_more_steps() -> None:
+    balanced, reference = QUALITIES["balanced"], QUALITIES["reference"]
+    assert options_for(balanced, 1) == balanced
+    three = options_for(balanced, 3)
+    assert three.projection_steps == 2 * balanced.projection_steps
+    assert three.tuning_steps == 1.5 * balanced.tuning_steps
+    assert three.tuning_rate > balanced.tuning_rate
+    assert most_steps(balanced, 3) == three.projection_steps + three.tuning_steps
+    assert options_for(reference, 3).projection_steps == reference.projection_steps
 
 
 def test_crops_at_once_or_in_turn_are_tuned_alike(
