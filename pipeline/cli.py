@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ[CACHE_VARIABLE] = str(cache)
     try:
         outcome = command(args, Console(watch=draw_bar, download=draw_bytes, say=_say))
-        print(json.dumps(outcome.record, allow_nan=False) if args.json else outcome.text)
+        _show(json.dumps(outcome.record, allow_nan=False) if args.json else outcome.text)
     except KeyboardInterrupt:
         return _fail(
             "interrupted; the same command goes on where it can, an edit with --session", 130
@@ -75,6 +75,12 @@ def draw_bytes(progress: Iterable[Progress], /, *, stage: str) -> None:
                 bar.initial = done
             bar.total = total
             bar.update(done - bar.n)
+
+
+def _show(text: str) -> None:
+    # The name of a file may hold what the terminal has no letters for.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _say(note: str) -> None:

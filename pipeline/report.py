@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from editing.engine import EditResult
+from editing.spec import DragSpec
 from pipeline.edit import EditedPhoto
 from pipeline.engines import choose_engine
 from pipeline.faces import Face
@@ -46,6 +48,17 @@ def describe_edit(
         report["edit"] = edit_json(done.spec, edited.result)
         report["composite"] = asdict(edited.composite.report)
     return report
+
+
+def tell_drag(spec: DragSpec, result: EditResult) -> str:
+    """How far a drag came, in half a line."""
+    if result.stopped == "reached":
+        return f"the drag reached its targets in {result.steps} steps"
+    if result.stopped == "nothing to do":
+        return "the drag had nothing to do"
+    asked = (spec.targets - spec.handles)[~spec.anchors].norm(dim=1).mean().item()
+    share = max(0.0, 1 - result.mean_distance / asked)
+    return f"the drag came {share:.0%} of the way in {result.steps} steps"
 
 
 def list_faces(faces: Sequence[Face]) -> list[Json]:

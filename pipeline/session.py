@@ -231,7 +231,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write indented UTF-8 JSON; NaN is refused."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", "utf-8")
+    # Bytes of a file's name that are no UTF-8 become JSON's own escapes, and are read back alike.
+    path.write_text(text + "\n", "utf-8", errors="backslashreplace")
 
 
 def file_sha256(path: Path) -> str:

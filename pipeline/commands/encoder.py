@@ -5,6 +5,7 @@ from collections import deque
 from pathlib import Path
 
 from pipeline.commands.console import Adding, Console, Outcome
+from pipeline.commands.lists import parse_seed
 from pipeline.errors import RequestError
 from pipeline.models import DEVICES, choose_device, choose_dtype
 from pipeline.session import Json
@@ -28,7 +29,9 @@ def add_train_encoder(group: Adding) -> None:
     sub.add_argument(
         "--batch", type=int, default=defaults.batch, metavar="N", help="default %(default)s"
     )
-    sub.add_argument("--seed", type=int, default=defaults.seed, metavar="N", help="%(default)s")
+    sub.add_argument(
+        "--seed", type=parse_seed, default=defaults.seed, metavar="N", help="default %(default)s"
+    )
     sub.add_argument("--device", choices=DEVICES, default="auto", help="default %(default)s")
     sub.add_argument("--overwrite", action="store_true", help="an encoder may be replaced")
 

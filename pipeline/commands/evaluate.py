@@ -19,6 +19,7 @@ from pipeline.commands.lists import (
     parse_counted,
     parse_names,
     parse_psis,
+    parse_seed,
 )
 from pipeline.evaluate.ablate import PARTS, evaluate_ablation
 from pipeline.evaluate.drawn import evaluate_samples
@@ -285,7 +286,7 @@ def _add_setting(sub: argparse.ArgumentParser) -> None:
         help="folder for measurements and tables; the same command goes on there; "
         "default %(default)s",
     )  # fmt: skip
-    sub.add_argument("--seed", type=int, default=0, metavar="N", help="default %(default)s")
+    sub.add_argument("--seed", type=parse_seed, default=0, metavar="N", help="default %(default)s")
     sub.add_argument(
         "--jobs", type=parse_count, default=1, metavar="N", help="processes; default %(default)s"
     )

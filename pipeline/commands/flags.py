@@ -9,6 +9,7 @@ from editing.presets import PRESETS
 from editing.regions import REGIONS
 from inversion.invert import QUALITIES
 from pipeline.commands.arguments import parse_drag, parse_option, parse_square
+from pipeline.commands.lists import parse_seed
 from pipeline.engines import DEFAULT_ENGINE, OPTIONS
 from pipeline.faces import FINDERS
 from pipeline.models import DEVICES
@@ -139,4 +140,5 @@ def add_effort(sub: argparse.ArgumentParser, *, of_session: bool = False) -> Non
     shown = "default the session's" if of_session else "default %(default)s"
     quality = None if of_session else "balanced"
     sub.add_argument("--quality", choices=tuple(QUALITIES), default=quality, help=shown)
-    sub.add_argument("--seed", type=int, default=None if of_session else 0, metavar="N", help=shown)
+    seed = None if of_session else 0
+    sub.add_argument("--seed", type=parse_seed, default=seed, metavar="N", help=shown)

@@ -1,4 +1,4 @@
-"""Flags whose values are numbers of things, or names and numbers with commas between."""
+"""Values of flags: numbers within bounds, and names and numbers with commas between."""
 
 import argparse
 import math
@@ -12,6 +12,13 @@ def parse_count(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
+
+
+def parse_seed(text: str) -> int:
+    """A whole number that every random generator takes."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 2^63 - 1")
     return int(text)
 
 

@@ -9,6 +9,7 @@ from pipeline import demo as demonstration
 from pipeline.bench_drag import SIZES, DragCase, bench_drag, to_drag_table
 from pipeline.commands import flags
 from pipeline.commands.console import Adding, Console, Outcome, announcing, load
+from pipeline.commands.lists import parse_count
 from pipeline.commands.weights import offer_better_faces
 from pipeline.errors import RequestError
 from weights.store import DEFAULT_GENERATOR
@@ -30,9 +31,7 @@ def add_commands(adding: Adding) -> None:
     of_drag.add_argument(
         "--size", type=int, choices=SIZES, help="side of its pictures; the public FFHQ shape"
     )
-    of_drag.add_argument(
-        "--points", type=int, default=1, metavar="N", help="handles; default %(default)s"
-    )
+    of_drag.add_argument("--points", type=parse_count, metavar="N", help="handles; default 1")
     of_drag.add_argument("--mask", action="store_true", help="fix half of the picture")
     flags.add_networks(sub)
 
@@ -52,13 +51,13 @@ def bench(args: argparse.Namespace, console: Console) -> Outcome:
     if args.size is not None:
         if args.what != "drag":
             raise RequestError(f"--size goes with bench drag, not with bench {args.what}")
-        if args.points < 1:
-            raise RequestError(f"--points must be at least 1, not {args.points}")
-        case = DragCase(size=args.size, points=args.points, mask=args.mask, device=args.device)
+        case = DragCase(size=args.size, points=args.points or 1, mask=args.mask, device=args.device)
         measured = bench_drag(case, console.watch)
         return Outcome(
             text=to_drag_table(measured), record={"bench": [asdict(row) for row in measured]}
         )
+    if args.points is not None or args.mask:
+        raise RequestError("--points and --mask belong to a random generator: give its --size too")
     models = load(args)
     rows = benches.run_bench(args.what, models, announcing(console, models))
     return Outcome(text=benches.to_table(rows), record={"bench": [asdict(row) for row in rows]})

@@ -17,7 +17,7 @@ from pipeline.frames import compose_frames, save_frames
 from pipeline.handles import remark_on_handles
 from pipeline.models import choose_device
 from pipeline.photo import Photo, check_output, read_photo
-from pipeline.report import describe_edit, list_faces
+from pipeline.report import describe_edit, list_faces, tell_drag
 from pipeline.request import EditRequest
 from pipeline.session import Json, write_atomically, write_json
 from pipeline.subject import describe_faces
@@ -111,8 +111,7 @@ def edit(args: argparse.Namespace, console: Console) -> Outcome:
         return Outcome(text=f"{args.output}: the edit moves nothing; same pixels", record=report)
     text = (
         f"{args.output}: {done.selection.name}, {done.changed_pixels} pixels changed, "
-        f"drag {done.edited.result.stopped} after {done.edited.result.steps} steps, "
-        f"{done.seconds:.0f} s"
+        f"{tell_drag(done.spec, done.edited.result)}, {done.seconds:.0f} s"
     )
     return Outcome(text=text, record=report)
 

@@ -25,6 +25,7 @@ from pipeline.handles import remark_on_handles
 from pipeline.history import shown_edit
 from pipeline.models import Models
 from pipeline.photo import Photo, check_output, read_photo
+from pipeline.report import tell_drag
 from pipeline.request import Point
 from pipeline.sequence import move_face, of_the_whole, start_from, union_of_masks
 from pipeline.session import Json, Session, open_session
@@ -165,18 +166,20 @@ def drag(args: argparse.Namespace, console: Console) -> Outcome:
         picture = inversion.render()
         spec = request.to_spec(selection.face, selection.alignment)
         result, _ = drag_face(inversion, spec, engine, console.watch)
+        told = tell_drag(spec, result)
     else:
         before = recall_edit(session, args.parent)
         spec = request.to_spec(move_face(selection, before, inversion), selection.alignment)
         start = start_from(before)
         result, _ = drag_face(inversion, spec, engine, console.watch, start=start)
+        told = tell_drag(spec, result)
         spec = of_the_whole(spec, before, inversion)
         picture = render_edit(inversion, before.latents.to(models.device), before.movable)
         request = replace(request, mask=union_of_masks(request.mask, before.mask))
     for remark in remark_on_handles(request.drags, picture, selection.alignment):
         console.say(remark)
     number = max(keep_edit(session, request, spec, result, parent=args.parent).edits)
-    text = f"{args.session}: edit {number}, {result.stopped} after {result.steps} steps"
+    text = f"{args.session}: edit {number}, {told}"
     record: Json = {"edit": number, "parent": args.parent, "stopped": result.stopped}
     return Outcome(text=text, record=record)
 
@@ -243,8 +246,12 @@ def composite(args: argparse.Namespace, console: Console) -> Outcome:
 
 
 def _edit_number(text: str) -> int | None:
-    """A number, or None for the edit that is shown."""
-    return None if text == SHOWN else int(text)
+    """A number, or None for the edit that is shown; anything else is wrong usage."""
+    if text == SHOWN:
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of an edit, nor {SHOWN!r}")
+    return int(text)
 
 
 def _summary(request: Json) -> str:

@@ -2,8 +2,9 @@
 
 import argparse
 import importlib
-import os
 from pathlib import Path
+
+import platformdirs
 
 from pipeline.commands import flags
 from pipeline.commands.console import Adding, Console, Outcome, load
@@ -17,16 +18,11 @@ def add_commands(adding: Adding) -> None:
     sub.add_argument("--port", type=int, metavar="N", help="where to listen; default a free one")
     sub.add_argument("--no-browser", action="store_true", help="only print the address")
     sub.add_argument(
-        "--folder", type=Path, metavar="DIR", default=default_folder(),
+        "--folder", type=Path, metavar="DIR",
+        default=platformdirs.user_data_path("photodrag", False) / "studio",
         help="where photos and edits are kept; default %(default)s",
     )  # fmt: skip
     flags.add_networks(sub)
-
-
-def default_folder() -> Path:
-    """Folder of the studio's state: `XDG_DATA_HOME`, or `~/.local/share`, below it ours."""
-    chosen = os.environ.get("XDG_DATA_HOME")
-    return (Path(chosen) if chosen else Path.home() / ".local" / "share") / "photodrag" / "studio"
 
 
 def studio(args: argparse.Namespace, console: Console) -> Outcome:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from pipeline.commands.console import Adding, Console, Outcome
+from pipeline.commands.lists import parse_seed
 from pipeline.errors import RequestError
 from pipeline.models import DEVICES, choose_device, choose_dtype
 from pipeline.photo import check_folder
@@ -52,7 +53,9 @@ def add_train(group: Adding) -> None:
         help="pictures between two checkpoints; default %(default)s",
     )  # fmt: skip
     sub.add_argument("--device", choices=DEVICES, default="auto", help="default %(default)s")
-    sub.add_argument("--seed", type=int, default=defaults.seed, help="default %(default)s")
+    sub.add_argument(
+        "--seed", type=parse_seed, default=defaults.seed, metavar="N", help="default %(default)s"
+    )
 
 
 def weights_train(args: argparse.Namespace, console: Console) -> Outcome:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -290,6 +292,10 @@ def test_stages_out_of_order(
         ["edit"],
         ["edit", "p.png", "-o", "o.png", "--drag", "1,2"],
         ["edit", "p.png", "-o", "o.png", "--face", "two"],
+        ["edit", "p.png", "-o", "o.png", "--seed", str(2**63)],
+        ["evaluate", "paired", "--seed", "-1"],
+        ["drag", "--session", "s", "--from", "last"],
+        ["bench", "drag", "--size", "256", "--points", "0"],
         ["edit", "p.png", "-o", "o.png", "--quality", "superb"],
     ],
 )
@@ -297,6 +303,26 @@ def test_wrong_usage_exits_with_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(argv)
     assert end.value.code == 2
+
+
+def test_flags_of_a_random_generator_are_not_passed_over(capsys: Capture) -> None:
+    assert main(["bench", "drag", "--points", "5"]) == 1
+    assert "give its --size too" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are text")
+def test_names_that_are_no_text(tmp_path: Path, capsys: Capture) -> None:
+    name = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (300, 300), (90, 120, 60)).save(name)
+    flags = ["--preset", "smile=0", "--crop", "0,0,300"]
+    assert main(["edit", str(name), "-o", str(tmp_path / "o.png"), *flags]) == 1
+    assert "only a face has presets" in capsys.readouterr().err
+    out, report = tmp_path / os.fsdecode(b"\xe9.png"), tmp_path / "report.json"
+    still = ["--drag", "9,9:9,9", "--crop", "0,0,300", "--mask", str(name)]
+    assert main(["edit", str(name), "-o", str(out), *still, "--report", str(report)]) == 0
+    assert "\\udce9.png: the edit moves nothing" in capsys.readouterr().out
+    request = json.loads(report.read_text("utf-8"))["request"]
+    assert Path(request["mask"]).read_bytes() == name.read_bytes()
 
 
 def too_much() -> RuntimeError:
