@@ -33,8 +33,8 @@ def expression_steps(directions: Directions | None) -> Tensor | None:
 def expressions_kept(tuned: Generator, base: Generator, pivot: Tensor, steps: Tensor) -> float:
     """Share of what expressions do to a face that tuning has left: 1 when nothing was lost.
 
-    For each step d along and against: 1 - |D_tuned - D_base|^2 / |D_base|^2, where D is the change
-    of the picture from the pivot w to w + d; then the mean over steps.
+    For each step d: 1 - |D_tuned - D_base|^2 / |D_base|^2, where D is the change of the picture
+    from the pivot w to w + d; then the mean over steps.
 
     Args:
         tuned: the generator after tuning.
@@ -44,7 +44,7 @@ def expressions_kept(tuned: Generator, base: Generator, pivot: Tensor, steps: Te
     """
     kept: list[Tensor] = []
     before, after = base(pivot), tuned(pivot)
-    for step in torch.cat((steps, -steps)).split(1):
+    for step in steps.split(1):
         was = base(pivot + step) - before
         lost = tuned(pivot + step) - after - was
         kept.append(1 - lost.square().mean() / was.square().mean().clamp_min(1e-12))

@@ -20,6 +20,9 @@ from inversion.types import Inversion, Pivot
 from weights.perceptual import Perceptual
 from weights.stylegan2 import Generator
 
+TOLD = 2
+"""Expressions that the report tells of; more would take as long as all of `fast`."""
+
 
 def finish(
     run: Run,
@@ -66,7 +69,7 @@ def finish(
         away, spread = place(row, *cloud)
         kept = None
         if deltas and run.directions is not None:
-            kept = expressions_kept(tuned, base, row, run.directions[:1])
+            kept = expressions_kept(tuned, base, row, run.directions[:TOLD])
         reports.append(replace(
             common,
             start_psnr=start.psnr, start_perceptual=start.perceptual,

@@ -131,7 +131,7 @@ def invert_together(
         seed: of all randomness.
         hidden: `[1, 1, R, R]`, 1 where something hides a face; such pixels have no influence.
         directions: `[K, L, w_dim]`, steps of the latents, such as a smile, whose effect tuning is
-            to leave as it was; the first is the one that the report tells of.
+            to leave as it was; the report tells of the first two.
         checkpoint: file that keeps the state of the run until it ends. A run of the same crops,
             generator, options and seed goes on from it, to the same result.
 

@@ -39,8 +39,8 @@ class InversionReport:
         distance: of the latents from the mean latent, root mean square over layers, in deviations.
         spread: of the latents of one layer about the layers' mean, in deviations; 0 in W.
         forgetting: perceptual distance that tuning moved the picture of another face.
-        kept: share of what the first expression, a smile, does to the face that tuning left; None
-            where the generator has no directions, or was not tuned.
+        kept: share of what the first expressions, a smile and an open mouth, do to the face that
+            tuning left; None where the generator has no directions, or was not tuned.
         stored_error: what rounding the tuned weights changed, root mean square in 8-bit levels.
     """
 
@@ -85,9 +85,9 @@ class InversionReport:
             )
         if self.kept is not None and self.kept < KEPT:
             found.append(
-                f"tuning took expressions from the face (a smile does {max(0, self.kept):.0%} of "
-                f"what it did, below {KEPT:.0%}): large edits may show faults; take balanced "
-                "or best, which keep them"
+                f"tuning took expressions from the face ({max(0, self.kept):.0%} of what they did "
+                f"is left, below {KEPT:.0%}): large edits may show faults; take balanced or best, "
+                "which keep them"
             )
         return tuple(found)
 

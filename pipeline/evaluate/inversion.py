@@ -147,7 +147,6 @@ class InversionMeasure:
             "forgetting": report.forgetting,
             "stored_error": report.stored_error,
             "kept": self.kept(inversion),
-            "kept_smile": report.kept,
             "warned": bool(report.warnings),
             **self.edits.measure(crop, inversion, f"{task.picture.name}-{task.quality}.png"),
         }
@@ -158,7 +157,9 @@ class InversionMeasure:
         if steps is None:
             return None
         latents = inversion.pivot.latents
-        return expressions_kept(inversion.generator, self.models.generator, latents, steps)
+        return expressions_kept(
+            inversion.generator, self.models.generator, latents, torch.cat((steps, -steps))
+        )
 
 
 Found: TypeAlias = Mapping[str, Mapping[str, Json]]
