@@ -23,6 +23,9 @@ from pipeline.errors import AlignmentError
 
 Window = tuple[int, int, int, int]
 
+DENSE = 6
+"""Times by which a map is enlarged with a cubic, at most: linear interpolation does the rest."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Alignment:
@@ -204,7 +207,8 @@ def crop_to_photo(
     """Resample a map from the crop onto whole photo pixels, smoothly; 0 outside the crop.
 
     Args:
-        crop_map: [R, R] or [R, R, C] float32 on the crop's pixels: a difference, a flow, a mask.
+        crop_map: [R, R] or [R, R, C <= 4] float32 on the crop's pixels: a difference, a flow, a
+            mask.
             Values are resampled, not rescaled: a flow stays in crop pixels.
         alignment: Where the crop lies; its resolution may differ from the map's side.
         window: (x0, y0, x1, y1) in photo pixels.
@@ -228,20 +232,20 @@ def crop_to_photo(
 def _spread_out(
     source: NDArray[np.float32], matrix: NDArray[np.float64], shape: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Sample a sparser `source` [H, W, C], 0 outside: enlarged with a cubic, then turned."""
+    """Sample a sparser `source` [H, W, C <= 4], 0 outside: enlarged with a cubic, then turned.
+
+    The turn interpolates linearly: it misses nothing once a map's pixels lie as dense as that.
+    """
     source, matrix = _touched(source, matrix, shape)
-    enlarged = _resize(source, float(math.ceil(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))))))
+    scale = 1 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    enlarged = _resize(np.ascontiguousarray(source), float(min(math.ceil(scale), DENSE)))
     ratio = np.array([enlarged.shape[1] / source.shape[1], enlarged.shape[0] / source.shape[0]])
     matrix = matrix * ratio[:, None]
-    # OpenCV counts from the first pixel's centre, and turns at most four channels at a time.
+    # OpenCV counts from the first pixel's centre.
     matrix[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    turned: list[NDArray[np.float32]] = []
-    for k in range(0, enlarged.shape[2], 4):
-        part = np.ascontiguousarray(enlarged[..., k : k + 4])
-        out = cv2.warpAffine(part, matrix, shape[::-1], flags=how)
-        turned.append(np.asarray(out, np.float32).reshape(*shape, -1))
-    return np.concatenate(turned, axis=2)
+    turned = cv2.warpAffine(enlarged, matrix, shape[::-1], flags=how)
+    return np.asarray(turned, np.float32).reshape(*shape, -1)
 
 
 def _touched(

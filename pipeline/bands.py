@@ -17,13 +17,13 @@ from pipeline.correspondence import Array, blur, warp
 from pipeline.photo import Photo
 from pipeline.transfer import CompositeOptions, Transfer
 
-BAND_PIXELS = 1 << 21
+BAND_PIXELS = 1 << 20
 """Photo pixels that are worked on at a time."""
 
-STRIP_PIXELS = 1 << 18
+STRIP_PIXELS = 1 << 16
 """Photo pixels of one strip in which grain is measured."""
 
-STRIPS = 16
+STRIPS = 8
 """About as many strips of a large photo are measured; fewer pixels than that are all measured."""
 
 
@@ -32,19 +32,21 @@ class Layers:
     """All that is brought from the crop's grid to a part of the photo.
 
     Attributes:
-        maps: [S, S, 7]; displacement in photo pixels (2 channels), gate, uncovered share, colour
-            (3). Where anything is uncovered [S, S, 10], with equation (2) but for its grain (3).
         grid: Where the maps lie in the photo.
-        coloured: Whether the gate opens anywhere.
-        most: [3] largest grain kept; None where nothing is uncovered.
         interpolation: OpenCV's kernel with which the photo is read between its pixels.
+        flow: [S, S, 2], displacement in photo pixels.
+        shares: [S, S, 2], gate and uncovered share; None where the gate opens nowhere.
+        colour: [S, S, 3], what the gate adds.
+        renewed: [S, S, 3], equation (2) but for its grain, and [3], the largest grain kept; None
+            where nothing is uncovered.
     """
 
-    maps: Array
     grid: Alignment
-    coloured: bool
-    most: Array | None
     interpolation: int
+    flow: Array
+    shares: Array | None
+    colour: Array
+    renewed: tuple[Array, Array] | None = None
 
     @property
     def fineness(self) -> float:
@@ -54,7 +56,7 @@ class Layers:
     @property
     def margin(self) -> int:
         """Photo pixels around a part that its colours depend on, besides those that move in."""
-        return 3 if self.most is None else math.ceil(4 * self.fineness) + 3
+        return 3 if self.renewed is None else math.ceil(4 * self.fineness) + 3
 
 
 def plan_layers(
@@ -76,25 +78,20 @@ def plan_layers(
         crop: The photo on the grid; None to look at no more of it than the window.
     """
     linear = grid.to_photo([[1, 0], [0, 1]]) - grid.to_photo([0, 0])
-    shares = (transfer.gate[..., None], transfer.uncovered[..., None])
-    maps = np.concatenate([transfer.flow @ linear, *shares, transfer.colour], axis=2)
     coloured = bool((transfer.gate > 0).any())
     layers = Layers(
-        maps=maps.astype(np.float32),
         grid=grid,
-        coloured=coloured,
-        most=None,
         interpolation=options.interpolation,
+        flow=(transfer.flow @ linear).astype(np.float32),
+        shares=np.dstack([transfer.gate, transfer.uncovered]) if coloured else None,
+        colour=transfer.colour,
     )
     if not (transfer.uncovered > 0).any():
         return layers
     crop = crop or _crop_window(photo, grid, window)
     renewed = transfer.warped + transfer.colour + _tone(crop, transfer, options)
-    return replace(
-        layers,
-        maps=np.concatenate([layers.maps, renewed], axis=2),
-        most=np.float32(options.grain * 1.48) * _grain(photo, layers, window),
-    )
+    most = np.float32(options.grain * 1.48) * _grain(photo, layers.fineness, window)
+    return replace(layers, renewed=(renewed, most))
 
 
 def blend(photo: Photo, layers: Layers, band: Window) -> tuple[Array, Array, Array, Array]:
@@ -104,16 +101,17 @@ def blend(photo: Photo, layers: Layers, band: Window) -> tuple[Array, Array, Arr
         Colours [h, w, 3] in [0, 1], length of the displacement, gate and uncovered share [h, w].
     """
     around = _outset(band, layers.margin, photo)
-    flow = crop_to_photo(layers.maps[..., :2], layers.grid, around)
-    out = _moved(photo, flow, around, layers.interpolation)
+    flow = crop_to_photo(layers.flow, layers.grid, around)
+    moved = out = _moved(photo, flow, around, layers.interpolation)
     gate = uncovered = np.zeros((*out.shape[:2], 1), np.float32)
-    if layers.coloured:
-        maps = crop_to_photo(layers.maps[..., 2:], layers.grid, around)
-        gate, uncovered = (maps[..., channel, None].clip(0, 1) for channel in (0, 1))
-        moved, out = out, out + gate * maps[..., 2:5]
-        if layers.most is not None and uncovered.any():
-            grain = np.clip(_detail(moved, layers.fineness), -layers.most, layers.most)
-            out += uncovered * (maps[..., 5:] + grain - out)
+    if layers.shares is not None:
+        shares = crop_to_photo(layers.shares, layers.grid, around).clip(0, 1)
+        gate, uncovered = shares[..., :1], shares[..., 1:]
+        out = moved + gate * crop_to_photo(layers.colour, layers.grid, around)
+    if layers.renewed is not None and uncovered.any():
+        renewed, most = layers.renewed
+        grain = np.clip(_detail(moved, layers.fineness), -most, most)
+        out += uncovered * (crop_to_photo(renewed, layers.grid, around) + grain - out)
     length = np.hypot(flow[..., 0], flow[..., 1])
     results = (out.clip(0, 1), length, gate[..., 0], uncovered[..., 0])
     rgb, length, gate, uncovered = (_inner(result, band, around) for result in results)
@@ -161,14 +159,13 @@ def _tone(crop: Crop, transfer: Transfer, options: CompositeOptions) -> Array:
     return (total / np.maximum(blur(known, radius), 1e-6)[..., None]).astype(np.float32)
 
 
-def _grain(photo: Photo, layers: Layers, window: Window) -> Array:
+def _grain(photo: Photo, fineness: float, window: Window) -> Array:
     """[3]: median of the window's detail; of a huge window only some strips are looked at."""
     strips = bands(window, STRIP_PIXELS)
     found: list[Array] = []
     for strip in strips[:: max(len(strips) // STRIPS, 1)]:
-        around = _outset(strip, math.ceil(4 * layers.fineness), photo)
-        flow = crop_to_photo(layers.maps[..., :2], layers.grid, around)
-        detail = _detail(_moved(photo, flow, around, layers.interpolation), layers.fineness)
+        around = _outset(strip, math.ceil(4 * fineness), photo)
+        detail = _detail(cut_out(photo, around).rgb(), fineness)
         found.append(np.abs(_inner(detail, strip, around)).reshape(-1, 3))
     return np.median(np.concatenate(found), axis=0).astype(np.float32)
 

@@ -5,10 +5,12 @@
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,6 +32,9 @@ from pipeline.photo import Photo
 from pipeline.transfer import CompositeOptions, Mask, Transfer, feather, plan_transfer
 
 Levels = NDArray[np.uint8]
+
+MOST_BANDS = 4
+"""Bands that are worked on at a time, at most; each takes some 150 MB."""
 
 LEAST_FLOW = 0.02
 """Displacements below this, in photo pixels, are not worth a resampling."""
@@ -138,7 +143,7 @@ class Composer:
                 f"{self.shape[0]} px: render both with the same generator"
             )
         mask = _mask(movable)
-        after = _enlarge(after)
+        after = _enlarge(after, self.options.enlarged)
         if np.array_equal(self.before, after):
             return None
         transfer = plan_transfer(
@@ -172,15 +177,16 @@ def begin_composition(
     Raises:
         PipelineError: The rendering is no square picture, or not finite.
     """
+    options = options or CompositeOptions()
     picture = _picture(render, "the inversion")
-    before = _enlarge(picture)
+    before = _enlarge(picture, options.enlarged)
     return Composer(
         photo=photo,
         grid=replace(alignment, resolution=before.shape[0]),
         stretch=before.shape[0] / alignment.resolution,
         before=before,
         shape=picture.shape,
-        options=options or CompositeOptions(),
+        options=options,
     )
 
 
@@ -251,9 +257,9 @@ def _points(points: Tensor | None, stretch: float) -> Array | None:
     return None if points is None else (points.detach().float().cpu() * stretch).numpy()
 
 
-def _enlarge(image: Array) -> Array:
-    """Small renderings are matched on a finer grid: twice their size, up to 512 px."""
-    side = max(image.shape[0], min(2 * image.shape[0], 512))
+def _enlarge(image: Array, most: int) -> Array:
+    """Bring a small rendering to a finer grid: twice its size, but no larger than `most`."""
+    side = max(image.shape[0], min(2 * image.shape[0], most))
     larger = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
     return np.asarray(larger, np.float32).clip(0, 1)
 
@@ -283,34 +289,51 @@ def _inside(grid: Alignment, photo: Photo) -> Mask:
 def _blend(
     photo: Photo, layers: Layers, window: Window, permitted: Callable[[Window], Mask]
 ) -> Patch:
-    """Bring the layers to a window of the photo, band by band."""
+    """Bring the layers to a window of the photo, some bands at a time."""
     x0, y0, x1, y1 = window
     pixels = photo.pixels[slices(window)].copy()
     everywhere = np.zeros((y1 - y0, x1 - x0), np.bool_)
-    done, sums, max_flow = cut_out(photo, window), np.zeros(5), 0.0
-    for band in bands(window, BAND_PIXELS):
+
+    def work(band: Window) -> tuple[Photo | None, NDArray[np.float64]]:
         rgb, length, gate, uncovered = blend(photo, layers, band)
         changed = ((length > LEAST_FLOW) | (gate > LEAST_GATE)) & permitted(band)
         part = cut_out(photo, band)
         edited = part.with_rgb(rgb, changed)
-        done = done if edited is part else edited
         rows = slice(band[1] - y0, band[3] - y0)
         pixels[rows], everywhere[rows] = edited.pixels, changed
-        moved = length[changed & (length > LEAST_FLOW)]
-        opened, renewed = ((share[changed] > 0.5).sum() for share in (gate, uncovered))
-        sums += changed.sum(), moved.size, moved.sum(dtype=np.float64), opened, renewed
-        max_flow = max(max_flow, float(moved.max(initial=0)))
+        return None if edited is part else edited, _measure(changed, length, gate, uncovered)
+
+    with ThreadPoolExecutor(min(torch.get_num_threads(), MOST_BANDS)) as pool:
+        done = list(pool.map(work, bands(window, BAND_PIXELS)))
     pixels.setflags(write=False)
-    count = max(sums[0], 1)
-    report = CompositeReport(
-        changed_pixels=int(sums[0]),
-        mean_flow=float(sums[2] / max(sums[1], 1)),
-        max_flow=max_flow,
-        gate_share=float(sums[3] / count),
-        uncovered_share=float(sums[4] / count),
-    )
+    edited = next((part for part, _ in done if part is not None), cut_out(photo, window))
     return Patch(
-        window=window, part=replace(done, pixels=pixels), changed=everywhere, report=report
+        window=window,
+        part=replace(edited, pixels=pixels),
+        changed=everywhere,
+        report=_report(np.array([measured for _, measured in done])),
+    )
+
+
+def _measure(changed: Mask, length: Array, gate: Array, uncovered: Array) -> NDArray[np.float64]:
+    """[6] of a band: pixels changed, moved, opened and uncovered; sum and maximum of the way."""
+    moved = changed & (length > LEAST_FLOW)
+    way = length * moved
+    opened, renewed = (changed & (share > 0.5) for share in (gate, uncovered))
+    counts = [np.count_nonzero(where) for where in (changed, moved, opened, renewed)]
+    return np.array([*counts, way.sum(dtype=np.float64), way.max()])
+
+
+def _report(measured: NDArray[np.float64]) -> CompositeReport:
+    """What was measured on all bands, [N, 6] from `_measure`."""
+    changed, moved, opened, renewed, way, _ = measured.sum(axis=0)
+    count = max(changed, 1)
+    return CompositeReport(
+        changed_pixels=int(changed),
+        mean_flow=float(way / max(moved, 1)),
+        max_flow=float(measured[:, 5].max()),
+        gate_share=float(opened / count),
+        uncovered_share=float(renewed / count),
     )
 
 

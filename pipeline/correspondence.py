@@ -5,6 +5,7 @@ locally normalised luminance, trusted where the reversed flow agrees and where i
 then regularised so that it is smooth, fades to zero away from the edit and never folds over.
 """
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -154,15 +155,28 @@ def limit_folding(flow: Array, side: int, least_area: float, rounds: int = 60) -
     Only multiplies: where the flow is zero it stays exactly zero. The crop is `side` wide, of which
     the flow may be a part.
     """
+    radius = 0.03 * side
     for _ in range(rounds):
-        folding = (area_ratio(flow) < least_area).astype(np.float32)
-        if not folding.any():
+        folding = area_ratio(flow) < least_area
+        around = _around(folding, math.ceil(4 * radius) + 2)
+        if around is None:
             return flow
-        weaker = np.minimum(4 * blur(folding, 0.03 * side), 1)[..., None]
-        flow = (flow * (1 - 0.12 * weaker)).astype(np.float32)
+        weaker = np.minimum(4 * blur(folding[around].astype(np.float32), radius), 1)[..., None]
+        flow = flow.copy()
+        flow[around] *= 1 - 0.12 * weaker
     while (area_ratio(flow) < least_area).any():
         flow = flow * np.float32(0.8)
     return flow
+
+
+def _around(where: NDArray[np.bool_], margin: int) -> tuple[slice, slice] | None:
+    """Rows and columns of all that is True, and of a margin around; None where nothing is."""
+    rows, columns = (np.flatnonzero(where.any(axis=axis)) for axis in (1, 0))
+    if len(rows) == 0:
+        return None
+    top, bottom = max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1
+    left, right = max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1
+    return slice(top, bottom), slice(left, right)
 
 
 def area_ratio(flow: Array) -> Array:
@@ -220,12 +234,14 @@ def _flow_from_handles(
         return None
     if handles is None or finals is None or handles.shape != finals.shape:
         raise PipelineError("handles and their final points differ in number: give one for each")
-    rows, columns = np.mgrid[area].astype(np.float32) + np.float32(0.5)
-    total = np.zeros((*rows.shape, 2), np.float32)
-    weights = np.zeros((*rows.shape, 1), np.float32)
-    for handle, final in zip(handles, finals, strict=True):
-        squared = (columns - final[0]) ** 2 + (rows - final[1]) ** 2
-        weight = np.exp(-squared / (2 * (options.handle_radius * side) ** 2))[..., None]
-        total += weight * (handle - final)
-        weights += weight
+    radius = options.handle_radius * side
+    columns, rows = (
+        np.exp(
+            -(((np.arange(span.start, span.stop) + 0.5) - finals[:, k, None]) ** 2)
+            / (2 * radius**2)
+        )
+        for k, span in ((0, area[1]), (1, area[0]))
+    )
+    total = np.einsum("nr,nc,nk->rck", rows, columns, handles - finals, optimize=True)
+    weights = (rows.T @ columns)[..., None]
     return (total / np.maximum(weights, 1)).astype(np.float32)

@@ -21,13 +21,18 @@ from pipeline.photo import Photo
 from pipeline.request import Mask
 from pipeline.transfer import CompositeOptions
 
-PREVIEW_SIDE = 640
-"""Side of the square in the reduced copy, at most."""
+FINE, COARSE = 640, 448
+"""Side of the square in the reduced copy, at most: where part of it may change, and where most."""
+
+WIDE = 0.35
+"""Share of the square around all that may change, from which frames are coarse."""
 
 MARGIN = 0.06
 """What is kept around the square, in sides of it: pixels that may move in."""
 
-QUICK = CompositeOptions(flow=FlowOptions(finest=1, refinement=5), interpolation=cv2.INTER_CUBIC)
+QUICK = CompositeOptions(
+    enlarged=128, flow=FlowOptions(refinement=5), interpolation=cv2.INTER_CUBIC
+)
 """Composes frames: the flow from half the resolution is nearly the same once it is smoothed."""
 
 
@@ -68,15 +73,38 @@ class Preview:
         return replace(self, painted=np.asarray(levels, np.uint8))
 
 
-def begin_preview(photo: Photo, alignment: Alignment, render: Tensor) -> Preview:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Previews:
+    """A fine copy, and a coarse one that keeps the pace of edits which may change nearly all."""
+
+    fine: Preview
+    coarse: Preview
+
+    def of(self, spec: DragSpec) -> Preview:
+        """The copy on which the frames of an edit are composed."""
+        if spec.mask is None:
+            return self.coarse
+        free = (spec.mask[0, 0] > 0).cpu().numpy()
+        x0, y0, x1, y1 = bounds(free) or (0, 0, 0, 0)
+        return self.coarse if (x1 - x0) * (y1 - y0) > WIDE * free.size else self.fine
+
+
+def begin_previews(photo: Photo, alignment: Alignment, render: Tensor) -> Previews:
+    """Both copies; see `begin_preview`."""
+    fine, coarse = (begin_preview(photo, alignment, render, side) for side in (FINE, COARSE))
+    return Previews(fine=fine, coarse=coarse)
+
+
+def begin_preview(photo: Photo, alignment: Alignment, render: Tensor, side: int = FINE) -> Preview:
     """Reduce the square's surroundings so that edits are composed in a moment.
 
     Args:
         photo: The photo that is edited.
         alignment: The square.
         render: [1, 3, r, r] in [-1, 1], rendering of the inversion.
+        side: Of the square in the copy, at most, in its pixels.
     """
-    factor = math.ceil(alignment.size / PREVIEW_SIDE)
+    factor = math.ceil(alignment.size / side)
     wider = replace(alignment, size=(1 + 2 * MARGIN) * alignment.size)
     x0, y0, x1, y1 = wider.window(photo.width, photo.height)
     columns, rows = max((x1 - x0) // factor, 1), max((y1 - y0) // factor, 1)

@@ -39,6 +39,7 @@ class CompositeOptions:
     """How an edit is carried over; lengths are fractions of the crop's side, colours in [0, 1].
 
     Attributes:
+        enlarged: Small renderings are compared at twice their size, up to this many pixels a side.
         flow: How the correspondence is found.
         surroundings: How far around what may change the renderings are compared.
         feather: Width over which the edit fades inside the border of what may change.
@@ -57,6 +58,7 @@ class CompositeOptions:
             keeps pores and grain sharp.
     """
 
+    enlarged: int = 512
     flow: FlowOptions = field(default_factory=FlowOptions)
     surroundings: float = 0.1
     feather: float = 0.05

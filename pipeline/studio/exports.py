@@ -70,7 +70,7 @@ def _frames(layers: Sequence[Layer], workshop: Workshop, control: Control) -> It
     """The last face untouched, then the kept steps of every edit on the way to what it shows."""
     layer = layers[-1]
     subject = workshop.subject(layer.slot, control)
-    yield Image.fromarray(subject.preview.pixels)
+    yield Image.fromarray(subject.previews.fine.pixels)
     session = open_session(layer.slot.session)
     for note in layer.document.path(layer.edit):
         stored = recall_edit(session, note.edit)

@@ -14,7 +14,7 @@ from inversion.types import Inversion
 from pipeline.align import Alignment
 from pipeline.composite import Composer
 from pipeline.photo import Photo
-from pipeline.preview import Preview, compose_preview
+from pipeline.preview import Preview, Previews, compose_preview
 from pipeline.request import Mask
 from pipeline.studio.draft import DraftPoint
 from pipeline.studio.pages import Frame
@@ -32,14 +32,14 @@ class Subject:
         selection: The face and its square.
         inversion: Of it.
         composer: Composes edits into the photo.
-        preview: Composes them into a reduced copy, for frames.
+        previews: Compose them into reduced copies, for frames.
         draw: Draws edits of it.
     """
 
     selection: Selection
     inversion: Inversion
     composer: Composer
-    preview: Preview
+    previews: Previews
     draw: Renderer
 
     @property
@@ -99,7 +99,7 @@ class Painter:
         ids = {k: point.id for point, k in zip(self._points, owners, strict=True) if k is not None}
         self._scene = _Scene(
             subject=subject,
-            preview=subject.preview.with_painted(mask),
+            preview=subject.previews.of(whole).with_painted(mask),
             whole=whole,
             ids=tuple(ids.get(k) for k in range(len(spec.handles))),
             targets=np.round(alignment.to_photo(spec.targets.numpy()), 2).tolist(),

@@ -24,7 +24,7 @@ from pipeline.engines import OptionValue, engine_for
 from pipeline.faces import Face
 from pipeline.models import Models
 from pipeline.photo import Photo
-from pipeline.preview import begin_preview, compose_preview
+from pipeline.preview import begin_previews, compose_preview
 from pipeline.request import EditRequest, Mask
 from pipeline.sequence import move_face, of_the_whole, start_from, union_of_masks
 from pipeline.session import open_session
@@ -134,7 +134,7 @@ class Workshop:
             selection=selection,
             inversion=inversion,
             composer=begin_composition(photo, selection.alignment, inversion.render()),
-            preview=begin_preview(photo, selection.alignment, draw(inversion.pivot.latents)),
+            previews=begin_previews(photo, selection.alignment, draw(inversion.pivot.latents)),
             draw=draw,
         )
         self._subjects[str(slot.folder)] = subject
@@ -234,7 +234,7 @@ class Workshop:
         self, subject: Subject, stored: StoredEdit, latents: Tensor, points: Tensor
     ) -> Image.Image:
         """The reduced photo around the face with a moment of a stored edit."""
-        preview = subject.preview.with_painted(stored.mask)
+        preview = subject.previews.fine.with_painted(stored.mask)
         edited = subject.draw(latents.to(self.models.device), stored.movable)
         pixels = preview.pixels.copy()
         composed = compose_preview(preview, edited, stored.spec, points)

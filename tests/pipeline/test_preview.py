@@ -1,5 +1,6 @@
 """The composition on a reduced copy."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.align import Alignment
 from pipeline.bands import bounds
 from pipeline.composite import Composite, composite
 from pipeline.photo import Photo, read_photo
-from pipeline.preview import QUICK, Preview, begin_preview, compose_preview
+from pipeline.preview import QUICK, Preview, begin_preview, begin_previews, compose_preview
 from pipeline.transfer import CompositeOptions
 
 POINT = torch.tensor([[16.0, 16.0]])
@@ -106,6 +107,18 @@ def test_a_painted_mask_is_honoured(photo: Photo) -> None:
     assert found is not None
     assert preview.to_photo(found[0])[2] == 250
     assert preview.with_painted(None).painted is None
+
+
+def test_edits_that_may_change_nearly_all_get_a_coarse_copy(photo: Photo) -> None:
+    square = Alignment(centre=(250.0, 240.0), size=900.0, angle=0.0, resolution=32)
+    previews = begin_previews(photo, square, renderings()[0])
+    assert (previews.fine.factor, previews.coarse.factor) == (2, 3)
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:20, 8:20] = 1
+    assert previews.of(SPEC) is previews.coarse
+    assert previews.of(replace(SPEC, mask=mask)) is previews.fine
+    mask[..., 28, 30] = 1
+    assert previews.of(replace(SPEC, mask=mask)) is previews.coarse
 
 
 def test_bounds() -> None:
