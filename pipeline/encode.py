@@ -1,13 +1,13 @@
 """Pixels and metadata to the bytes of a file, one function per kind of file."""
 
 import io
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
@@ -15,6 +15,10 @@ from pipeline.colour import Mode, Pixels, to_rgb
 from pipeline.metadata import EXIF_DIRECTORIES, Metadata, load_exif, with_chunks
 
 _JPEG_SEGMENT: Final = 65_500
+_STRIP: Final = 64
+"""Rows of a strip of a TIFF."""
+_DEFLATE, _RGB, _HORIZONTAL, _UNASSOCIATED = 8, 2, 2, 2
+"""TIFF's numbers for zlib's compression, colour, differences along a row, and alpha as it is."""
 _LOSSLESS_TIFF: Final = ("tiff_lzw", "tiff_adobe_deflate", "packbits", "raw")
 
 
@@ -109,7 +113,7 @@ def encode_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
     if picture.has_alpha and picture.palette is not None:
         picture = _without_palette(picture)
     if picture.is_deep and picture.mode != "L":
-        return _deep_tiff(picture)
+        return _deep_tiff(picture), picture.notes
     own = picture.metadata.tiff_compression
     compression = own if own in _LOSSLESS_TIFF else "tiff_adobe_deflate"
     metadata = replace(picture.metadata, xmp=None)
@@ -172,32 +176,47 @@ def _opencv_bytes(suffix: str, picture: Picture) -> bytes:
     return encoded.tobytes()
 
 
-def _deep_tiff(picture: Picture) -> tuple[bytes, tuple[str, ...]]:
-    metadata, notes = picture.metadata, picture.notes
-    exif = load_exif(metadata.exif or b"")
-    strings = [(tag, 2, 0, value, True) for tag, value in exif.items() if isinstance(value, str)]
-    if _has_directories(metadata):
-        notes += ("camera settings and place (EXIF) are not kept in a 16-bit colour TIFF",)
-    blocks = {700: (1, metadata.xmp), 34675: (7, metadata.icc_profile)}
-    extra = [(tag, kind, len(data), data, True) for tag, (kind, data) in blocks.items() if data]
-    # tifffile writes the Software tag itself and refuses a second one.
-    software = next(
-        (value for tag, _, _, value, _ in strings if tag == ExifTags.Base.Software), False
+def _deep_tiff(picture: Picture) -> bytes:
+    """Sixteen bits of colour, which Pillow does not write: its directory, and strips of our own."""
+    metadata, pixels = picture.metadata, picture.pixels
+    height, width, channels = pixels.shape
+    directory = load_exif(metadata.exif or b"")
+    order = "<u2" if directory.endian == "<" else ">u2"
+    strips = [
+        zlib.compress(_differences(rows).astype(order).tobytes())
+        for rows in (pixels[y : y + _STRIP] for y in range(0, height, _STRIP))
+    ]
+    tags = ExifTags.Base
+    directory.update(
+        {
+            tags.ImageWidth: width,
+            tags.ImageLength: height,
+            tags.BitsPerSample: (16,) * channels,
+            tags.Compression: _DEFLATE,
+            tags.PhotometricInterpretation: _RGB,
+            tags.SamplesPerPixel: channels,
+            tags.RowsPerStrip: _STRIP,
+            tags.StripByteCounts: tuple(len(strip) for strip in strips),
+            tags.Predictor: _HORIZONTAL,
+        }
     )
-    buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        picture.pixels,
-        photometric="rgb",
-        compression="zlib",
-        extrasamples=["unassalpha"] if picture.has_alpha else None,
-        resolution=metadata.dpi,
-        resolutionunit="INCH" if metadata.dpi else None,
-        software=software,
-        metadata=None,
-        extratags=[*extra, *(tag for tag in strings if tag[0] != ExifTags.Base.Software)],
-    )
-    return buffer.getvalue(), notes
+    if picture.has_alpha:
+        directory[tags.ExtraSamples] = _UNASSOCIATED
+    if metadata.dpi:
+        directory.update({282: metadata.dpi[0], 283: metadata.dpi[1], tags.ResolutionUnit: 2})
+    if metadata.xmp:
+        directory[tags.XMLPacket] = metadata.xmp
+    if metadata.icc_profile:
+        directory[tags.InterColorProfile] = metadata.icc_profile
+    # Pillow counts these from the directory's end. An EXIF block is a TIFF file behind six bytes.
+    ends = np.cumsum([0, *map(len, strips)])
+    directory[tags.StripOffsets] = tuple(ends[:-1].tolist())
+    return directory.tobytes().removeprefix(b"Exif\0\0") + b"".join(strips)
+
+
+def _differences(rows: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Each pixel [h, W, C] less its left neighbour, which deflates better."""
+    return np.concatenate([rows[:, :1], np.diff(rows, axis=1)], axis=1)
 
 
 def _without_palette(picture: Picture) -> Picture:

@@ -222,8 +222,9 @@ def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
     dpi = image.info.get("dpi")
     if dpi is None:
         return None
-    # Pillow reports 72 for a JPEG whose EXIF names no resolution: that is not the file's word.
-    in_file = image.info.get("jfif_unit") in (1, 2) or image.format not in ("JPEG", "MPO")
+    # Pillow reports 72 for a JPEG whose EXIF names no resolution, and 1 for such a TIFF: that is
+    # not the file's word.
+    in_file = image.info.get("jfif_unit") in (1, 2) or image.format not in ("JPEG", "MPO", "TIFF")
     if not in_file and ExifTags.Base.XResolution not in image.getexif():
         return None
     across, down = float(dpi[0]), float(dpi[1])

@@ -57,6 +57,43 @@ def test_everything_survives_an_edit(tmp_path: Path, suffix: str, to: str) -> No
         assert properties(saved.info["xmp"])["CreatorTool"] == software()
 
 
+@pytest.mark.parametrize("endian", ["<", ">"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_everything_survives_in_a_tiff_of_sixteen_bits(
+    tmp_path: Path, channels: int, endian: str
+) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (130, 37, channels), np.uint16)
+    block = exif()
+    block.endian = endian
+    block.get_ifd(0x8825)[2] = (52.0, 30.0, 12.5)
+    cv2.imwrite(str(tmp_path / "in.png"), deep)
+    metadata = Metadata(exif=block.tobytes(), icc_profile=PROFILE, dpi=(300, 150), xmp=PACKET)
+    (tmp_path / "in.png").write_bytes(with_chunks((tmp_path / "in.png").read_bytes(), metadata))
+    photo = read_photo(tmp_path / "in.png")
+    path = tmp_path / "out.tif"
+    assert save_photo(photo, path, edited=True) == ()
+    np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), deep)
+    np.testing.assert_array_equal(read_photo(path).pixels, photo.pixels)
+    with Image.open(path) as saved:
+        block = saved.getexif()
+        assert block[271] == "Maker"
+        assert block[305] == software()
+        assert block.get_ifd(0x8769)[33434] == pytest.approx(0.01)
+        assert block.get_ifd(0x8825)[2] == (52.0, 30.0, 12.5)
+        assert saved.info["icc_profile"] == PROFILE
+        assert saved.info["dpi"] == pytest.approx((300, 150), abs=0.1)
+        assert b"<own:Note>kept</own:Note>" in saved.info["xmp"]
+
+
+def test_a_tiff_without_a_resolution_gets_none(tmp_path: Path) -> None:
+    gradient().save(tmp_path / "in.tif")
+    photo = read_photo(tmp_path / "in.tif")
+    assert photo.metadata.dpi is None
+    save_photo(photo, tmp_path / "out.png", edited=True)
+    with Image.open(tmp_path / "out.png") as saved:
+        assert "dpi" not in saved.info
+
+
 def properties(packet: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     document = minidom.parseString(packet)  # noqa: S318  (written by the code under test)
