@@ -385,7 +385,7 @@ def _check(engine: DragEngine, subject: Inversion, spec: DragSpec, start: EditSt
         raise OptionError(f"source is first or current, not {engine.source!r}")
     check_positive("step length", engine.step_length)
     check_weight("anchor weight", engine.anchor_weight)
-    check_blocks(subject, engine.tracking_blocks)
+    check_blocks(subject.generator.config, engine.tracking_blocks)
     if engine.gradient_steps < 1:
         raise OptionError(f"gradient steps must be at least 1, not {engine.gradient_steps}")
     if engine.patience < 1:

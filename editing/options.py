@@ -10,6 +10,7 @@ from editing.spec import DragSpec
 from editing.steps import EditStart
 from editing.trackers import TRACKERS
 from inversion.types import Inversion
+from weights.stylegan2 import GeneratorConfig
 
 REFERENCE_SIDE = 512
 PIXELS_AT_512 = "px@512"
@@ -108,7 +109,16 @@ def check_options(
     shape = [1, config.num_latents, config.w_dim]
     if start is not None and list(start.latents.shape) != shape:
         raise OptionError(f"an edit goes on from latents {shape}, not {list(start.latents.shape)}")
-    check_blocks(subject, options.blocks)
+    check_values(options, config)
+
+
+def check_values(options: DragOptions, config: GeneratorConfig) -> None:
+    """Refuse values that no drag with such a generator could use.
+
+    Raises:
+        OptionError: naming the option and what it may be.
+    """
+    check_blocks(config, options.blocks)
     if not 1 <= options.layers <= config.num_latents:
         raise OptionError(
             f"layers must be from 1 to the generator's {config.num_latents} latent vectors, "
@@ -125,13 +135,13 @@ def check_options(
         raise OptionError(f"max steps must be at least 1, not {options.max_steps}")
 
 
-def check_blocks(subject: Inversion, blocks: tuple[int, ...] | None) -> None:
+def check_blocks(config: GeneratorConfig, blocks: tuple[int, ...] | None) -> None:
     """Refuse blocks that the generator has not; None stands for a default.
 
     Raises:
         OptionError: naming the block and those that there are.
     """
-    sides = subject.generator.config.block_resolutions
+    sides = config.block_resolutions
     unknown = [block for block in blocks or () if block not in sides]
     if unknown or blocks == ():
         raise OptionError(

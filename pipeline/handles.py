@@ -28,7 +28,7 @@ def remark_on_handles(
     remarks: list[str] = []
     for flat in flat_places(image, torch.from_numpy(handles)):
         number, (x, y) = moving[flat.index]
-        remark = f"handle {number + 1} at ({x:.0f}, {y:.0f}) lies on flat ground and may slip"
+        remark = f"point {number + 1} at ({x:.0f}, {y:.0f}) lies on flat ground and may slip"
         if flat.better is not None:
             better_x, better_y = alignment.to_photo(np.array([flat.better]))[0]
             remark += f": ({better_x:.0f}, {better_y:.0f}) has more to hold on to"

@@ -5,6 +5,7 @@ from pipeline.studio.document import Document, EditNote
 from pipeline.studio.draft import Draft
 from pipeline.studio.errors import UnknownError
 from pipeline.studio.layers import Layer, find_layers
+from pipeline.studio.materials import mask_file
 from pipeline.studio.records import PhotoRecord, Slot, read_faces
 from pipeline.studio.settings import StudioSettings, read_settings
 from pipeline.studio.shelf import Shelf
@@ -109,16 +110,27 @@ class Desk:
         self.face = face
         self.recall_document()
 
-    def set(self, value: object) -> bool:
-        """Change settings; says whether another inversion is worked on now.
+    def set(self, settings: StudioSettings) -> bool:
+        """Change settings; says whether another inversion is worked on now."""
+        before = self.slot
+        self.settings = settings
+        return self._turn_from(before)
+
+    def hide(self, mask: str | None) -> bool:
+        """Say which mask shows what hides the face, None for nothing; returns as `set` does.
 
         Raises:
-            MessageError: They are no settings.
-            RequestError: An option is unknown, or its value is none.
+            UnknownError: No face is chosen, or the mask is not here.
         """
-        before, draft = self.slot, self.document.moment.draft
-        self.settings = read_settings(value, self.settings)
-        after = self.slot
+        before = self.needed_slot
+        if mask is not None:
+            mask_file(before.folder.parent, mask)
+        self.shelf.keep_hidden(before.record, before.face, mask)
+        return self._turn_from(before)
+
+    def _turn_from(self, before: Slot | None) -> bool:
+        """Take up the history of another inversion, where it is another now, with this draft."""
+        after, draft = self.slot, self.document.moment.draft
         if before is None or after is None or before.folder == after.folder:
             return False
         self.recall_document(draft)

@@ -12,6 +12,7 @@ from pipeline.models import Models
 from pipeline.session import Json
 from pipeline.studio.document import UNTOUCHED, Document, EditNote
 from pipeline.studio.layers import Layer
+from pipeline.studio.materials import mask_file
 from pipeline.studio.records import PhotoRecord, Slot
 from pipeline.version import VERSION
 from weights.store import DEFAULT_GENERATOR
@@ -48,6 +49,7 @@ def recipe(record: PhotoRecord, layers: Sequence[Layer], models: Models) -> Json
 def _recipe_of_face(layer: Layer) -> Json:
     slot, path = layer.slot, layer.document.path(layer.edit)
     told: Json = {"face": slot.face, "quality": slot.quality, "seed": slot.seed}
+    told |= {"hidden": str(_hidden_file(slot))} if slot.hidden else {}
     if len(path) == 1 and not path[0].continued:
         return told | {"request": path[0].request, "end": _end(path[0])}
     requests = [
@@ -79,6 +81,7 @@ def command_line(slot: Slot, document: Document, models: Models) -> str:
 def _networks(slot: Slot, models: Models) -> list[str]:
     words = [] if slot.quality == DEFAULT_QUALITY else ["--quality", slot.quality]
     words += ["--seed", str(slot.seed)] if slot.seed else []
+    words += ["--hidden", str(_hidden_file(slot))] if slot.hidden else []
     if models.generator_name != DEFAULT_GENERATOR:
         words += ["--generator", models.generator_name]
     return words + (["--finder", models.finder] if models.finder != "auto" else [])
@@ -109,6 +112,10 @@ def _engine_words(request: dict[str, Any]) -> list[str]:
         several = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
         words.append(f"{flags[name]}={several}")
     return words
+
+
+def _hidden_file(slot: Slot) -> Path:
+    return mask_file(slot.folder.parent, slot.hidden or "")
 
 
 def _end(note: EditNote) -> Json:

@@ -52,13 +52,23 @@ class PhotoRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """One inversion of one face, and its history."""
+    """One inversion of one face, and its history.
+
+    Attributes:
+        record: The photo.
+        face: Number of the face.
+        quality: Of the inversion.
+        seed: Of the inversion.
+        folder: Where all of it lies.
+        hidden: Name of the mask of what hides the face; None where nothing does.
+    """
 
     record: PhotoRecord
     face: int
     quality: str
     seed: int
     folder: Path
+    hidden: str | None = None
 
     @property
     def session(self) -> Path:

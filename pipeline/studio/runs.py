@@ -1,6 +1,7 @@
 """A run from the draft to the edit in the history, with what is needed to find it after a crash."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -190,7 +191,7 @@ def _finish(asked: Asked, ran: Ran) -> Finished:
         rect=rect,
         request={} if asked.continued else asked.request().to_json(),
         landmarks=_landmarks(slot, ran),
-        message=_advice(ran.result.stopped, distance),
+        message=_advice(ran.result.stopped, distance, ran.remarks),
     )
     draft = moved_draft(asked.draft, ran.spec, ran.result.points, alignment, asked.continued)
     return Finished(note=note, draft=draft)
@@ -221,11 +222,11 @@ def moved_draft(
     return replace(draft, points=moved, presets={}, expression=None)
 
 
-def _advice(stopped: str, distance: float) -> str:
+def _advice(stopped: str, distance: float, remarks: Sequence[str]) -> str:
     """What to do after a run that ended so many photo pixels from its targets."""
-    if stopped == "step cap":
-        return CAPPED
-    return GIVEN_UP if stopped == "stalled" and distance >= NEAR else ""
+    given_up = stopped == "stalled" and distance >= NEAR
+    advice = [CAPPED] if stopped == "step cap" else [GIVEN_UP] if given_up else []
+    return " ".join([*advice, *(f"{remark[0].upper()}{remark[1:]}." for remark in remarks)])
 
 
 def _landmarks(slot: Slot, ran: Ran) -> list[list[float]]:

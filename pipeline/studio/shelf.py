@@ -5,11 +5,12 @@
     photos/ID/faces.json                   the faces, once looked for
     photos/ID/face-2/masks/ID.png          painted masks, as large as the photo
     photos/ID/face-2/expressions/ID.json   landmarks of other faces
+    photos/ID/face-2/hidden.json           which of these masks shows what hides the face
     photos/ID/face-2/SLOT/session/         a session of the library (`pipeline.session`)
     photos/ID/face-2/SLOT/document.json    history and draft
     photos/ID/face-2/SLOT/pictures/        what edits look like, made again where missing
 
-A slot is one inversion: quality, seed and generator.
+A slot is one inversion: quality, seed, generator, and what hides the face.
 """
 
 import hashlib
@@ -35,7 +36,10 @@ from pipeline.studio.settings import StudioSettings
 ID_LENGTH = 16
 _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 _FACE = re.compile(r"face-(\d+)")
-_SLOT = re.compile(r"(?P<quality>[a-z]+)-(?P<seed>\d+)-(?P<generator>[0-9a-f]{8})")
+_SLOT = re.compile(
+    r"(?P<quality>[a-z]+)-(?P<seed>\d+)-(?P<generator>[0-9a-f]{8})"
+    rf"(-(?P<hidden>[0-9a-f]{{{ID_LENGTH}}}))?"
+)
 
 
 class Shelf:
@@ -155,14 +159,28 @@ class Shelf:
 
     def slot(self, record: PhotoRecord, face: int, settings: StudioSettings) -> Slot:
         """The place of one inversion; it need not exist yet."""
+        hidden = self._hidden(record, face)
         name = f"{settings.quality}-{settings.seed}-{self._generator}"
         return Slot(
             record=record,
             face=face,
             quality=settings.quality,
             seed=settings.seed,
-            folder=self.face_folder(record, face) / name,
+            folder=self.face_folder(record, face) / (f"{name}-{hidden}" if hidden else name),
+            hidden=hidden,
         )
+
+    def keep_hidden(self, record: PhotoRecord, face: int, mask: str | None) -> None:
+        """Note which mask shows what hides a face; None for nothing."""
+        keep_record(self.face_folder(record, face) / "hidden.json", {"mask": mask})
+
+    def _hidden(self, record: PhotoRecord, face: int) -> str | None:
+        try:
+            kept = read_record(self.face_folder(record, face) / "hidden.json") or {}
+        except MessageError:
+            return None
+        mask = kept.get("mask")
+        return mask if isinstance(mask, str) and _ID.fullmatch(mask) else None
 
     def faces_begun(self, record: PhotoRecord) -> list[int]:
         """Numbers of the faces about which anything is kept."""
@@ -180,6 +198,7 @@ class Shelf:
                 quality=name["quality"],
                 seed=int(name["seed"]),
                 folder=folder,
+                hidden=name["hidden"],
             )
             for folder, name in named
             if name and name["generator"] == self._generator

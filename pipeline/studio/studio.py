@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from editing.options import check_values
+from pipeline.engines import choose_engine
 from pipeline.session import Json
 from pipeline.studio import exports, views
 from pipeline.studio.desk import Desk
@@ -36,6 +38,7 @@ from pipeline.studio.runs import (
     recover_asked,
     run_asked,
 )
+from pipeline.studio.settings import read_settings
 from pipeline.studio.shelf import Shelf
 from pipeline.studio.workshop import Workshop
 from weights.errors import PhotodragError
@@ -74,6 +77,7 @@ class Studio:
             **views.describe_photos(self.shelf, desk.record, models.generator.config.resolution),
             "face": desk.face,
             "settings": desk.settings.to_json(),
+            "hidden": slot and slot.hidden,
             "inversion": slot and views.describe_inversion(slot),
             "remark": desk.remark,
             "layers": describe_layers(desk.layers(document.moment.shown)),
@@ -123,6 +127,7 @@ class Studio:
             "forget": self._forget,
             "face": self._choose_face,
             "settings": self._set,
+            "hide": self._hide,
             "invert": lambda _: self._invert(),
             "draft": lambda m: self._commit(lambda d: d.commit(read_draft(m.get("draft")))),
             "undo": lambda _: self._commit(Document.undo),
@@ -178,7 +183,16 @@ class Studio:
 
     def _set(self, message: Record) -> Json:
         self._refuse_while_running()
-        if self.desk.set(message.get("settings")):
+        settings = read_settings(message.get("settings"), self.desk.settings)
+        config = self.workshop.models.generator.config
+        check_values(choose_engine(settings.engine, settings.options), config)
+        if self.desk.set(settings):
+            self._warm_up()
+        return self._changed()
+
+    def _hide(self, message: Record) -> Json:
+        self._refuse_while_running()
+        if self.desk.hide(None if message.get("mask") is None else _text(message, "mask")):
             self._warm_up()
         return self._changed()
 

@@ -22,15 +22,18 @@ from pipeline.composite import Patch, begin_composition
 from pipeline.edit import SessionPlace, check_request, drag_face, invert_face, open_for
 from pipeline.engines import OptionValue, engine_for
 from pipeline.faces import Face
+from pipeline.handles import remark_on_handles
 from pipeline.models import Models
 from pipeline.photo import Photo
 from pipeline.preview import begin_previews, compose_preview
 from pipeline.request import EditRequest, Mask
+from pipeline.requestfile import read_mask
 from pipeline.sequence import move_face, of_the_whole, start_from, union_of_masks
 from pipeline.session import open_session
 from pipeline.stored import StoredEdit, keep_edit, recall_edit
 from pipeline.studio.errors import NoInversionError
 from pipeline.studio.jobs import Control
+from pipeline.studio.materials import mask_file
 from pipeline.studio.painter import Painter, Subject
 from pipeline.studio.records import PhotoRecord, Slot, read_faces, read_named
 from pipeline.subject import Selection, align_face, choose_face, cut, detect
@@ -70,6 +73,7 @@ class Ran:
         patch: What it changes of the photo; None for nothing.
         subject: Whose.
         steps: All of its steps.
+        remarks: What to say about its handles.
     """
 
     number: int
@@ -78,6 +82,7 @@ class Ran:
     patch: Patch | None
     subject: Subject
     steps: tuple[EditStep, ...]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,7 +130,8 @@ class Workshop:
         control.announce("read")
         photo = self.photo(slot.record)
         selection = self.select(slot)
-        crop = cut(photo, selection)
+        file = slot.hidden and mask_file(slot.folder.parent, slot.hidden)
+        crop = cut(photo, selection, read_mask(file) if file else None)
         place = SessionPlace(folder=slot.session, photo=slot.record.file)
         session = open_for(place, photo, selection, crop, self.models, slot.quality, slot.seed)
         inversion, _ = invert_face(crop, self.models, slot.quality, slot.seed, session, control)
@@ -264,6 +270,7 @@ class Workshop:
             patch=patch,
             subject=subject,
             steps=steps,
+            remarks=_remarks(plan, subject, way),
         )
 
     def _plan(self, plan: Plan, subject: Subject) -> _Way:
@@ -297,6 +304,17 @@ def compose_end(
     return subject.composer.compose(
         image, whole.mask, painted=painted, handles=whole.handles, finals=points
     )
+
+
+def _remarks(plan: Plan, subject: Subject, way: _Way) -> tuple[str, ...]:
+    """What to say about the handles on the picture that they were set on."""
+    if plan.request is None:
+        return ()
+    stored, pivot = way.stored, subject.inversion.pivot.latents
+    picture = subject.draw(stored.latents.to(pivot), stored.movable) if stored else None
+    alignment = subject.selection.alignment
+    before = subject.inversion.render() if picture is None else picture
+    return remark_on_handles(plan.request.drags, before, alignment)
 
 
 @contextmanager

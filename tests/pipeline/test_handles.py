@@ -16,7 +16,7 @@ def test_says_where_it_slips_and_where_it_would_not() -> None:
     # The texture lies in the middle of the square; one crop pixel is two of the photo.
     drags = (((200.0, 100.0), (220.0, 100.0)), ((200.0, 128.0), (220.0, 128.0)))
     (remark,) = remark_on_handles(drags, image, ALIGNMENT)
-    assert remark.startswith("handle 2 at (200, 128) lies on flat ground and may slip: (")
+    assert remark.startswith("point 2 at (200, 128) lies on flat ground and may slip: (")
     x, y = map(float, remark.split(": (")[1].split(")")[0].split(", "))
     assert abs(x - 200) < 10
     assert 100 < y < 128
@@ -26,4 +26,4 @@ def test_handles_that_stay_are_not_remarked_on() -> None:
     flat = torch.zeros(1, 3, 128, 128)
     assert remark_on_handles((((200.0, 128.0), (200.0, 128.0)),), flat, ALIGNMENT) == ()
     (remark,) = remark_on_handles((((200.0, 128.0), (210.0, 128.0)),), flat, ALIGNMENT)
-    assert remark == "handle 1 at (200, 128) lies on flat ground and may slip"
+    assert remark == "point 1 at (200, 128) lies on flat ground and may slip"

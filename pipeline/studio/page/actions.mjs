@@ -70,6 +70,20 @@ export class Actions {
 
   prepare = () => this.#ask("invert");
 
+  /** What is painted is in front of the face: the face is to be prepared without it. */
+  async hide() {
+    const draft = app.draftOf(this.#store.state);
+    await this.commit(drafts.setMask(draft, null));
+    await this.#ask("hide", { mask: draft.mask });
+  }
+
+  /** Nothing is in front of the face; what was painted may change again. */
+  async unhide() {
+    const { hidden } = this.#store.state.desk;
+    if ((await this.#ask("hide", { mask: null })) === null) return;
+    await this.commit(drafts.setMask(app.draftOf(this.#store.state), hidden));
+  }
+
   async expressionFrom(file) {
     const { desk } = this.#store.state;
     this.#store.change(app.uploading, { name: file.name });

@@ -46,7 +46,7 @@ for (const view of [
   createFaces(actions),
   createPresets(store, actions),
   createPoints(store, actions),
-  createArea(store, area),
+  createArea(store, actions, area),
   createOptions(store, actions),
   createRun(store, actions),
   createHistory(actions),

@@ -222,6 +222,31 @@ def test_soft_paint_arrives_as_grey(visit: Visit, folder: Path) -> None:
     assert grey.sum() > 100
 
 
+def test_what_is_painted_can_be_left_out(visit: Visit) -> None:
+    page = visit.page
+    page.keyboard.press("b")
+    expect(page.locator("#hide")).to_be_disabled()
+    visit.pull(visit.on_face(visit.face["landmarks"][8]), (30.0, 0.0))
+    mask = visit.until(lambda state: state["draft"]["mask"])["draft"]["mask"]
+    page.click("#hide")
+    visit.until(lambda state: state["hidden"] == mask and not state["draft"]["mask"])
+    expect(page.locator("#prepare")).to_be_visible()
+    expect(page.locator("#hide-row")).to_be_hidden()
+    page.click("#hidden-clear")
+    visit.until(lambda state: not state["hidden"] and state["draft"]["mask"] == mask)
+    expect(page.locator("#hidden-chosen")).to_be_hidden()
+
+
+def test_an_option_out_of_range_is_refused_where_it_is_typed(visit: Visit) -> None:
+    page = visit.page
+    page.click("#options summary")
+    field = page.locator("#fields .field").filter(has_text="Max steps").locator("input")
+    field.fill("0")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("max steps")
+    expect(field).to_have_value("")
+
+
 def test_an_expression_dropped_on_its_button(visit: Visit, portrait: Path) -> None:
     give(visit, "drop", "#expression-pick", portrait)
     visit.until(lambda state: state["draft"]["expression"])

@@ -414,6 +414,48 @@ def test_what_cannot_be_run_says_why(talk: Talk, continued: bool) -> None:
     assert talk.work("run")["code"] == "no-inversion"
 
 
+def test_what_hides_the_face_is_left_out(talk: Talk, tmp_path: Path) -> None:
+    before, (x, y) = talk.state["inversion"]["id"], talk.state["photo"]["faces"][0]["landmarks"][8]
+    inside = (x - 40, y - 30, x + 40, y + 30)
+    mask = talk.ask(face_path(talk) + "/masks", painted(talk, inside)).json["mask"]
+    assert talk.do("hide", mask="0123456789abcdef")["code"] == "unknown"
+    ask_for(talk, presets={"raise-brows": 1.0})
+    talk.do("hide", mask=mask)
+    assert talk.state["hidden"] == mask
+    assert talk.state["inversion"] is None
+    assert talk.state["draft"]["presets"]
+    talk.work("invert")
+    assert talk.state["inversion"]["id"] not in (None, before)
+    assert talk.work("run")["end"] == "done"
+    command = shlex.split(talk.state["command"])
+    assert "--hidden" in command
+    output = tmp_path / "edited.png"
+    command[command.index("-o") + 1] = str(output)
+    assert main([*command[1:], "--device", "cpu"]) == 0
+    assert output.read_bytes() == exported(talk, what="photo")
+    assert json.loads(exported(talk, what="recipe"))["hidden"].endswith(f"{mask}.png")
+    talk.do("hide", mask=None)
+    assert talk.state["inversion"]["id"] == before
+    assert talk.state["edits"] == []
+
+
+def test_options_out_of_range_are_refused_where_they_are_set(talk: Talk) -> None:
+    before = talk.state["settings"]
+    for options in ({"max_steps": 0}, {"radius": -1.0}, {"blocks": [7]}):
+        answer = talk.do("settings", settings={"engine": {"name": "default", "options": options}})
+        assert answer["type"] == "error"
+    assert talk.state["settings"] == before
+
+
+def test_points_that_may_slip_are_told(talk: Talk) -> None:
+    square = talk.state["photo"]["faces"][0]["square"]
+    x, y = square["centre"][0] - 0.45 * square["size"], square["centre"][1] - 0.45 * square["size"]
+    point = {"id": "a", "at": [x, y], "to": [x + 20, y], "lock": False}
+    ask_for(talk, points=[point], region="all")
+    talk.work("run")
+    assert "Point 1 at" in talk.state["edits"][0]["message"]
+
+
 def test_edits_of_two_faces_add_up(talk: Talk, portrait: Path, tmp_path: Path) -> None:
     with Image.open(portrait) as picture:
         pair = Image.new("RGB", (1024, 512))

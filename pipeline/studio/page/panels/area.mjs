@@ -5,11 +5,12 @@
 import { byId, element, fillSlider, mark, rebuild, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 
-export function createArea(store, area) {
+export function createArea(store, actions, area) {
   const [size, softness] = [byId("brush-size"), byId("brush-softness")];
   // The slider is even in octaves: small brushes need fine steps.
   size.addEventListener("input", () => store.change(app.brush, { radius: 2 * 100 ** (size.value / 100) }));
   softness.addEventListener("input", () => store.change(app.brush, { softness: Number(softness.value) }));
+  byId("hide").addEventListener("click", () => actions.hide());
   size.min = 0;
   size.max = 100;
   let painted = false;
@@ -18,6 +19,8 @@ export function createArea(store, area) {
     updateRegions(state, area);
     const painting = state.tool === "paint" || state.tool === "erase";
     byId("brush").hidden = !painting;
+    byId("hide-row").hidden = !painting || Boolean(state.desk.hidden);
+    byId("hide").disabled = !app.draftOf(state).mask || app.working(state) === "run";
     if (painting && !painted) byId("area-panel").scrollIntoView({ block: "nearest" });
     painted = painting;
     const { brush } = state;

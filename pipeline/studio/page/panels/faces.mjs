@@ -8,6 +8,7 @@ import { readiness } from "../state/remarks.mjs";
 
 export function createFaces(actions) {
   byId("prepare").addEventListener("click", () => actions.prepare());
+  byId("hidden-clear").addEventListener("click", () => actions.unhide());
   byId("faces").addEventListener("keydown", (event) => walk(event));
   return (state) => {
     const { desk } = state;
@@ -59,6 +60,8 @@ function updateState(state) {
   const { desk } = state;
   const idle = app.working(state) !== "invert" && !desk.queued.some(({ kind: k }) => k === "invert");
   const wanted = face && !face.problem && idle && (!desk.inversion || app.outdated(state));
+  byId("hidden-chosen").hidden = !desk.hidden;
+  byId("hidden-clear").disabled = app.working(state) === "run";
   byId("prepare").hidden = !wanted;
   if (wanted) {
     const again = desk.inversion ? "Prepare again with these settings" : "Prepare the face";

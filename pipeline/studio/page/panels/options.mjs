@@ -66,7 +66,7 @@ function number({ kind, value, least = null, most = null, placeholder = null }, 
 function typed(input, take) {
   const before = input.value;
   input.addEventListener("change", async () => {
-    if (input.checkValidity() && (await take()) === null) input.value = before;
+    if (input.reportValidity() && (await take()) === null) input.value = before;
   });
 }
 

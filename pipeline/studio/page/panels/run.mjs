@@ -77,7 +77,7 @@ function runningText(state, job) {
   const away = state.frame?.distance ?? job.distance;
   if (!job.total) return [stageTitle(job.stage || "run")];
   const steps = String(Math.max(job.done ?? 0, state.frame?.step ?? 0));
-  const text = ["Step ", steps, ` of ${job.total}`];
+  const text = ["Step ", steps, ` of at most ${job.total}`];
   return away === null || away === undefined
     ? text : [...text.slice(0, 2), `${text[2]}  ·  `, distance(away), " to go"];
 }

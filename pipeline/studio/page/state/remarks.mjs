@@ -32,6 +32,12 @@ export function photoRemark(state) {
 
 /** How ready the chosen face is: {text, kind}, kind "warn" or "". */
 export function readiness(state) {
+  const { text, kind } = howReady(state);
+  const { remark } = state.desk;
+  return remark ? { text: `${text} ${sentence(remark)}`.trim(), kind: "warn" } : { text, kind };
+}
+
+function howReady(state) {
   const { desk } = state;
   const face = app.chosenFace(state);
   if (!face) return { text: choice(desk.photo.faces), kind: "" };

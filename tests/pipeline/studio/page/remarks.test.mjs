@@ -37,6 +37,11 @@ test("a face is being prepared, ready, poor, or not prepared", () => {
   assert.match(unchosen(null), /Looking/);
 });
 
+test("what was said of the history is shown beside", () => {
+  const told = readiness(state({ inversion: INVERSION, remark: "part of it is damaged" }));
+  assert.deepEqual(told, { text: "Ready, prepared in 12 s. Part of it is damaged.", kind: "warn" });
+});
+
 test("what a run came to is said, and why it failed until something changes", () => {
   const edit = { edit: 1, steps: 8, stopped: "stopped", distance: 12.34, message: "", goes_on: true };
   const shown = (more) => runRemark({ ...state({ inversion: INVERSION, edits: [{ ...edit, ...more }], shown: 1, draft: EMPTY }), left: null });
