@@ -143,9 +143,7 @@ def invert_together(
         NotFiniteError: a crop or a loss is not finite.
     """
     targets, covered = gather(crops, valids, hidden or [None] * len(crops), generator.config)
-    if options.start == "encoder" and encoder is None:
-        options = _without_encoder(options)
-    options = options_for(options, len(targets))
+    options = _options_of_run(options, len(targets), encoder)
     run = _begin(targets, covered, generator, perceptual, options, seed, directions, checkpoint)
     if bool(covered.any()):
         filled = fill_hidden(targets.crops, covered, run.generator, encoder)
@@ -183,10 +181,19 @@ def options_for(options: InversionOptions, count: int) -> InversionOptions:
     )
 
 
-def most_steps(options: InversionOptions, count: int) -> int:
-    """Most steps that so many crops take, where all are drawn at once."""
-    options = options_for(options, count)
-    return options.projection_steps + options.tuning_steps
+def most_steps(options: InversionOptions, count: int, encoder: Encoder | None) -> int:
+    """Most steps that `invert_together` yields for so many crops, where all are drawn at once."""
+    options = _options_of_run(options, count, encoder)
+    # The start comes before them, and the inversions after them.
+    return 1 + options.projection_steps + options.tuning_steps + 1
+
+
+def _options_of_run(
+    options: InversionOptions, count: int, encoder: Encoder | None
+) -> InversionOptions:
+    if options.start == "encoder" and encoder is None:
+        options = _without_encoder(options)
+    return options_for(options, count)
 
 
 def finish_inversion(steps: Iterable[InversionStep]) -> Inversion:
