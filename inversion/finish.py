@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from inversion.deltas import round_to_deltas
+from inversion.deltas import Delta, round_to_deltas
 from inversion.expressions import expressions_kept
 from inversion.project import latent_statistics
 from inversion.report import InversionReport
@@ -43,13 +43,8 @@ def finish(
         taken: steps of tuning.
         losses: of all steps.
     """
-    tuned, base, options = run.generator, run.base, run.options
-    names = list(tunable(base, options)) if taken else []
-    tuned.compute_dtype = torch.float32
-    deltas, error = round_to_deltas(
-        tuned, base, names, lambda: tuned(latents), allowed=options.stored_error
-    )
-    tuned.compute_dtype = base.compute_dtype
+    tuned, options = run.generator, run.options
+    deltas, error = _round(run, latents, taken)
     common = InversionReport(
         start=options.start,
         space=options.space,
@@ -58,32 +53,54 @@ def finish(
         tuning_steps=taken,
         perceptual_name=run.perceptual.name,
         losses=tuple(losses[:: max(1, math.ceil(len(losses) / 64))]),
-        forgetting=forgetting(tuned, base, run.perceptual) if deltas else 0.0,
+        forgetting=forgetting(tuned, run.base, run.perceptual) if deltas else 0.0,
         stored_error=error,
     )
-    cloud = latent_statistics(base, 200, torch.Generator().manual_seed(0))
-    reports: list[InversionReport] = []
-    for row, start, pivot, end in zip(
-        latents.split(1), starts, pivots, run.score(latents), strict=True
-    ):
-        away, spread = place(row, *cloud)
-        kept = None
-        if deltas and run.directions is not None:
-            kept = expressions_kept(tuned, base, row, run.directions[:TOLD])
-        reports.append(replace(
-            common,
-            start_psnr=start.psnr, start_perceptual=start.perceptual,
-            pivot_psnr=pivot.psnr, pivot_perceptual=pivot.perceptual,
-            psnr=end.psnr, perceptual=end.perceptual, distance=away, spread=spread,
-            kept=kept,
-        ))  # fmt: skip
+    rows = latents.split(1)
+    scores = zip(rows, starts, pivots, run.score(latents), strict=True)
+    told = run.directions[:TOLD] if deltas and run.directions is not None else None
+    reports = [_report(common, run, *each, told) for each in scores]
     seconds, noise = run.keeper.seconds, tuned.noise_maps()
     return tuple(
         Inversion(
             tuned, Pivot(row, noise), replace(report, seconds=seconds), run.base_sha256, deltas
         )
-        for row, report in zip(latents.split(1), reports, strict=True)
+        for row, report in zip(rows, reports, strict=True)
     )
+
+
+def _round(run: Run, latents: Tensor, taken: int) -> tuple[dict[str, Delta], float]:
+    """Round what tuning changed, see `round_to_deltas`, by pictures in float32."""
+    tuned, base = run.generator, run.base
+    names = list(tunable(base, run.options)) if taken else []
+    tuned.compute_dtype = torch.float32
+    rounded = round_to_deltas(
+        tuned, base, names, lambda: tuned(latents), allowed=run.options.stored_error
+    )
+    tuned.compute_dtype = base.compute_dtype
+    return rounded
+
+
+def _report(
+    common: InversionReport,
+    run: Run,
+    latents: Tensor,
+    start: Score,
+    pivot: Score,
+    end: Score,
+    told: Tensor | None,
+) -> InversionReport:
+    """Tell of one crop; of expressions where there are steps `[K, L, w_dim]` along them."""
+    cloud = latent_statistics(run.base, 200, torch.Generator().manual_seed(0))
+    away, spread = place(latents, *cloud)
+    kept = None if told is None else expressions_kept(run.generator, run.base, latents, told)
+    return replace(
+        common,
+        start_psnr=start.psnr, start_perceptual=start.perceptual,
+        pivot_psnr=pivot.psnr, pivot_perceptual=pivot.perceptual,
+        psnr=end.psnr, perceptual=end.perceptual,
+        distance=away, spread=spread, kept=kept,
+    )  # fmt: skip
 
 
 @torch.no_grad()

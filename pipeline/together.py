@@ -74,7 +74,7 @@ def edit_faces(
         PhotodragError: Anything the user can mend, see the packages' errors.
     """
     start = time.perf_counter()
-    check_request(photo, edit)
+    check_request(photo, edit, models.generator.config)
     if edit.drags:
         raise RequestError("drags move points of one face: give one --face, or only presets")
     parts = [
@@ -86,15 +86,7 @@ def edit_faces(
         for each in _select_faces(photo, models, faces)
     ]
     moving = [part for part in parts if not bool(part.spec.anchors.all())]
-    kept = [
-        open_for(
-            replace(session, folder=session.folder / part.selection.name.replace(" ", "-")),
-            photo, part.selection, part.crop, models, quality, seed,
-        )
-        for part in moving
-        if session is not None
-    ]  # fmt: skip
-    sessions = [each for each in kept if each is not None]
+    sessions = [] if session is None else _open_each(session, photo, moving, models, quality, seed)
     inversions, fresh = (), False
     if moving:
         crops = [part.crop for part in moving]
@@ -103,14 +95,13 @@ def edit_faces(
     for part in parts:
         edited = None
         if part in moving:
-            inversion = inversions[moving.index(part)]
+            number = moving.index(part)
             edited = edit_inverted(
-                photo, edit, part.crop, part.spec, inversion, models, watch, inverted=fresh
+                photo, edit, part.crop, part.spec, inversions[number], models, watch, inverted=fresh
             )
             photo = edited.composite.photo
             if sessions:
-                folder = sessions[moving.index(part)].folder
-                keep_edit(open_session(folder), edit, part.spec, edited.result)
+                keep_edit(open_session(sessions[number].folder), edit, part.spec, edited.result)
         done.append(
             EditedPhoto(
                 request=edit, photo=photo, selection=part.selection, crop=part.crop,
@@ -127,6 +118,24 @@ class _Part:
     selection: Selection
     crop: Crop
     spec: DragSpec
+
+
+def _open_each(
+    place: SessionPlace,
+    photo: Photo,
+    parts: Sequence[_Part],
+    models: Models,
+    quality: str,
+    seed: int,
+) -> list[Session]:
+    """Begin or go on with a session for each face, in a folder named after it."""
+    sessions: list[Session] = []
+    for part in parts:
+        folder = place.folder / part.selection.name.replace(" ", "-")
+        own = replace(place, folder=folder)
+        opened = open_for(own, photo, part.selection, part.crop, models, quality, seed)
+        sessions += [opened] if opened is not None else []
+    return sessions
 
 
 def _select_faces(photo: Photo, models: Models, numbers: Sequence[int]) -> list[Selection]:
