@@ -83,6 +83,10 @@ class DragEngine(DragOptions):
             "unit": PIXELS_AT_512,
         },
     )
+    still_weight: float = field(
+        default=2.0,
+        metadata={"help": "weight of keeping the whole picture as it is, where no mask fixes any"},
+    )
     anchor_weight: float = field(
         default=1.0, metadata={"help": "weight of keeping handles whose target is their own place"}
     )
@@ -175,7 +179,7 @@ class _Drag:
     targets: Tensor
     anchors: Tensor
     synthesis: PartialSynthesis
-    mask: _Mask | None
+    hold: _Hold
     patch: Tensor
     supervised: Sequence[int]
     tracked: Sequence[int]
@@ -215,13 +219,9 @@ class _Drag:
         # A handle is sought first, and then supervised where it was found.
         margin = search.radius + search.spacing + step_length + radius
         synthesis = PartialSynthesis(subject, latents, moving=engine.layers, blocks=blocks)
-        touched = None if start is None else start.touched
-        mask = None
-        if spec.mask is not None:
-            mask = _Mask.begin(subject, latents, spec.mask, touched, finest=max(blocks))
+        hold = _Hold.begin(engine, subject, latents, spec, start, blocks=blocks)
         with torch.no_grad():
-            held = None if mask is None else mask.held
-            first = synthesis(latents[:, : engine.layers], handles, margin, held=held)
+            first = synthesis(latents[:, : engine.layers], handles, margin, held=hold.held)
         return cls(
             engine=engine,
             subject=subject,
@@ -230,7 +230,7 @@ class _Drag:
             targets=targets,
             anchors=spec.anchors.to(device),
             synthesis=synthesis,
-            mask=mask,
+            hold=hold,
             patch=patch,
             supervised=supervised,
             tracked=tracked,
@@ -286,13 +286,10 @@ class _Drag:
         """
         with torch.enable_grad():
             moved = self.start[:, : self.engine.layers] + offset
-            if self.mask is None:
-                return self.synthesis(moved, points, self.margin)
-            around = None if self.mask.spill else points
-            return self.synthesis(moved, around, self.margin, held=self.mask.held)
+            return self.synthesis(moved, points, self.margin, held=self.hold.held)
 
     def loss(self, features: Features, points: Tensor) -> Tensor:
-        """Eq. 1: motion of the handles, anchors towards their own places, and the mask's term."""
+        """Eq. 1: motion of the handles, anchors towards their own places, and what is kept."""
         strain, features = features.strain, features.only(self.supervised)
         templates = self.templates
         if self.engine.source == "current":
@@ -307,9 +304,7 @@ class _Drag:
             step_length=self.step_length,
         )
         loss = torch.where(self.anchors, self.engine.anchor_weight, 1.0) @ pulls
-        if strain is not None:
-            loss = loss + self.engine.mask_weight * strain
-        return loss
+        return loss if strain is None else loss + self.hold.weight * strain
 
     def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
         """An `EditStep` with its distances."""
@@ -322,55 +317,65 @@ class _Drag:
             mean_distance=moving.mean().item() if len(moving) else 0.0,
             reached=self.anchors | (distance <= self.reach),
             latents=latents,
-            movable=None if self.mask is None else self.mask.movable,
+            movable=self.hold.movable,
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Mask:
-    """What a mask fixes during one drag.
+class _Hold:
+    """What is kept during one drag.
 
     Attributes:
         held: the inversion's picture, and that of the start where earlier edits touched it.
-        movable: `[1, 1, R, R]`, where the latents draw the picture.
-        spill: whether this edit fixes what earlier ones changed: only the loss keeps that.
+        weight: of the loss.
+        movable: `[1, 1, R, R]`, where the latents draw the picture; None: everywhere.
     """
 
     held: Held
-    movable: Tensor
-    spill: bool
+    weight: float
+    movable: Tensor | None = None
 
     @classmethod
     def begin(
         cls,
+        engine: DragEngine,
         subject: Inversion,
         latents: Tensor,
-        mask: Tensor,
-        touched: Tensor | None,
+        spec: DragSpec,
+        start: EditStart | None,
         *,
-        finest: int,
-    ) -> _Mask:
+        blocks: tuple[int, ...],
+    ) -> _Hold:
         """Read what is to be kept, up to the finest block that is supervised."""
 
-        def paint(latents: Tensor) -> Painted:
+        def paint(latents: Tensor, finest: int) -> Painted:
             synthesis = PartialSynthesis(subject, latents, moving=0, blocks=(finest,))
             return synthesis.paint(latents[:, :0])
 
-        mask = mask.to(latents)
-        movable, spill = mask, False
-        kept = paint(subject.pivot.latents.detach())
-        if touched is not None:
-            touched = touched.to(latents)
-            spill = bool(((touched > 0) & (mask == 0)).any())
+        side, coarsest = subject.generator.config.resolution, (min(blocks),)
+        if spec.mask is None or bool((spec.mask == 1).all()):
+            # No handle knows what else its target asks for: of all pictures that have it there,
+            # the nearest one is wanted.
+            kept = paint(latents, min(blocks))
+            fixed = shares(latents.new_ones(1, 1, side, side), kept, coarsest)
+            held = Held(kept=kept, movable={}, fixed=fixed, everywhere=True)
+            return cls(held=held, weight=engine.still_weight)
+        mask = movable = spec.mask.to(latents)
+        kept = paint(subject.pivot.latents.detach(), max(blocks))
+        spilt = False
+        if start is not None and start.touched is not None:
+            touched = start.touched.to(latents)
+            # What earlier edits changed and this one fixes is kept by the loss alone.
+            spilt = bool(((touched > 0) & (mask == 0)).any())
             movable = torch.maximum(mask, touched)
-            kept = merge(paint(latents), kept, touched)
-        sides = held_sides(subject.generator.config.resolution)
+            kept = merge(paint(latents, max(blocks)), kept, touched)
         held = Held(
             kept=kept,
-            movable=shares(movable, kept, sides),
-            fixed=shares(1 - mask, kept, kept.maps.keys()),
+            movable=shares(movable, kept, held_sides(side)),
+            fixed=shares(1 - mask, kept, coarsest if spilt else blocks),
+            everywhere=spilt,
         )
-        return cls(held=held, movable=movable, spill=spill)
+        return cls(held=held, weight=engine.mask_weight, movable=movable)
 
 
 def default_blocks(resolution: int) -> tuple[int, ...]:
@@ -384,6 +389,7 @@ def _check(engine: DragEngine, subject: Inversion, spec: DragSpec, start: EditSt
     if engine.source not in ("first", "current"):
         raise OptionError(f"source is first or current, not {engine.source!r}")
     check_positive("step length", engine.step_length)
+    check_weight("still weight", engine.still_weight)
     check_weight("anchor weight", engine.anchor_weight)
     check_blocks(subject.generator.config, engine.tracking_blocks)
     if engine.gradient_steps < 1:

@@ -43,11 +43,13 @@ class Held:
         movable: side of a block -> `[1, 1, r, w]`, share of each cell that is drawn anew; blocks
             that are not among them are drawn anew altogether.
         fixed: side of a block -> `[1, 1, r, w]`, share of each cell that the loss is to keep.
+        everywhere: whether the loss looks at all of these maps, or near the handles only.
     """
 
     kept: Painted
     movable: Mapping[int, Tensor]
     fixed: Mapping[int, Tensor]
+    everywhere: bool = False
 
     def hold(self, x: Tensor, side: int, window: Window) -> Tensor:
         """The output of a block, seen through a window, with what is fixed as it was."""

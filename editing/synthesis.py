@@ -10,7 +10,7 @@ of the compute dtype.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -140,7 +140,8 @@ class PartialSynthesis:
         """
         plan: Mapping[int, BlockWindows] = {}
         if around is not None and len(around) and not self.coloured:
-            plan = self._plan(around, margin)
+            whole = held.fixed if held is not None and held.everywhere else ()
+            plan = self._plan(around, margin, whole)
         maps, windows, strain = self._run(moved, plan, held)
         first = moved.detach().clone()
         finest = max(self.blocks)
@@ -176,21 +177,29 @@ class PartialSynthesis:
             here = here.doubled() if doubles else here
             x = layer(x, moved[:, index] if index < self.moving else None, here)
             if held is not None and not doubles:
-                if layer.side in self.blocks and layer.side in held.fixed:
-                    strained = held.loss(x, layer.side, here) / len(self.blocks)
+                if layer.side in held.fixed:
+                    strained = held.loss(x, layer.side, here) / len(held.fixed)
                     strain = strained if strain is None else strain + strained
                 x = held.hold(x, layer.side, here)
             maps[layer.side], windows[layer.side] = x, here
         return maps, windows, strain
 
-    def _plan(self, around: Tensor, margin: float) -> Mapping[int, BlockWindows]:
-        """The cheapest of windows around each point, one around all of them, and whole maps."""
+    def _plan(
+        self, around: Tensor, margin: float, whole: Collection[int]
+    ) -> Mapping[int, BlockWindows]:
+        """The cheapest of windows around each point, one around all of them, and whole maps.
+
+        The maps of the sides in `whole` are not cut.
+        """
         height, width = self.const.shape[2:]
         if height != width:
             return {}
         sides = sorted({layer.side for layer in self.layers})
         apart = {
-            block: boxes_around(around, margin, block, self.resolution) for block in self.blocks
+            block: [(0, 0, block, block)] * len(around)
+            if block in whole
+            else boxes_around(around, margin, block, self.resolution)
+            for block in self.blocks
         }
         together = {block: [box_around(boxes)] for block, boxes in apart.items()}
         return min((plan_windows(reads, sides) for reads in (apart, together)), key=self._work)

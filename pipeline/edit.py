@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from editing.engine import EditResult, EditStart, EditStep, Engine, finish_edit
+from editing.options import check_values
 from editing.spec import DragSpec
 from inversion.expressions import expression_steps
 from inversion.invert import (
@@ -28,6 +29,7 @@ from pipeline.request import EditRequest, Mask, check_mask
 from pipeline.session import Session, Settings, begin_session, open_session
 from pipeline.stored import UNFINISHED, keep_crop, keep_edit, keep_inversion, recall_inversion
 from pipeline.subject import Selection, Square, cut, select
+from weights.stylegan2 import GeneratorConfig
 
 Step = TypeVar("Step")
 
@@ -133,7 +135,7 @@ def edit_photo(
         PhotodragError: Anything the user can mend, see the packages' errors.
     """
     start = time.perf_counter()
-    check_request(photo, edit)
+    check_request(photo, edit, models.generator.config)
     selection = select(photo, models, face=face, square=square, edit=edit)
     spec = edit.to_spec(selection.face, selection.alignment)
     crop = cut(photo, selection, hidden)
@@ -175,16 +177,24 @@ def edit_inverted(
     )
 
 
-def check_request(photo: Photo, edit: EditRequest) -> None:
-    """Refuse an edit that does not fit the photo, before anything takes long.
+def check_request(photo: Photo, edit: EditRequest, config: GeneratorConfig | None = None) -> None:
+    """Refuse an edit that does not fit the photo or the generator, before anything takes long.
+
+    Args:
+        photo: What is to be edited.
+        edit: What to do.
+        config: Of the generator; None leaves the engine's options to be checked later.
 
     Raises:
         RequestError: Nothing is asked for, there is no such engine, or the mask is of another size
             or empty.
+        OptionError: An option of the engine is none for this generator.
     """
     if edit.empty:
         raise RequestError("nothing to edit: give a drag, a preset or an expression")
-    choose_engine(edit.engine, edit.options)
+    engine = choose_engine(edit.engine, edit.options)
+    if config is not None:
+        check_values(engine, config)
     if edit.mask is not None:
         check_mask(edit.mask, photo.width, photo.height)
 

@@ -244,6 +244,22 @@ def test_unknown_region(refused: Run) -> None:
     assert "unknown region 'knee'" in refused("--preset", "smile", "--region", "knee")
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--max-steps", "0"), "max steps must be at least 1, not 0"),
+        (("--radius", "-1"), "radius must be a positive number, not -1.0"),
+        (("--block", "7"), "no feature block 7"),
+    ],
+)
+def test_options_are_refused_before_the_inversion(
+    refused: Run, tmp_path: Path, option: tuple[str, str], message: str
+) -> None:
+    """A session would hold the inversion, and `refused` wants nothing written."""
+    session = ("--session", str(tmp_path / "s"))
+    assert message in refused("--preset", "smile", *option, *session)
+
+
 def test_nothing_asked(refused: Run) -> None:
     assert "nothing to edit" in refused()
 
