@@ -17,13 +17,25 @@ from torch import Tensor
 from weights.errors import BrokenWeightsError, MissingWeightsError
 
 
+def _read_umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+_UMASK = _read_umask()
+"""Read once: to read it is to clear it for an instant, for every thread that makes a file then."""
+
+
 @contextmanager
 def replacing(path: Path) -> Generator[Path, None, None]:
     """Give a temporary path in the same folder; on success it is synced and renamed to `path`.
 
     A file that is replaced keeps its permissions.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    # The whole of a long name would leave no room for what makes it temporary.
+    prefix = f".{path.name[:40]}."
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -31,9 +43,7 @@ def replacing(path: Path) -> Generator[Path, None, None]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         # mkstemp makes private files; what we write is as readable as any file of the user's.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(path.stat().st_mode if path.exists() else 0o666 & ~umask)
+        temporary.chmod(path.stat().st_mode if path.exists() else 0o666 & ~_UMASK)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -42,6 +42,13 @@ def test_safetensors_keep_views_and_their_header(tmp_path: Path) -> None:
         assert torch.equal(file.get_tensor("turned"), grid.t())
 
 
+def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path: Path) -> None:
+    path = tmp_path / f"{'long' * 62}.txt"
+    with replacing(path) as half:
+        half.write_text("new")
+    assert path.read_text() == "new"
+
+
 def test_a_replaced_file_keeps_its_permissions(tmp_path: Path) -> None:
     path = tmp_path / "private.txt"
     path.touch(mode=0o600)
