@@ -17,7 +17,9 @@ from inversion.types import Inversion
 from weights.store import load_directions
 
 # Lengths for a crop of 32 px, where the published ones are a fraction of a feature's cell.
-DRAG = DragEngine(blocks=(8, 16), tracking_radius=48.0, learning_rate=1.0, reach=6.0)
+DRAG = DragEngine(
+    blocks=(8, 16), tracking_radius=48.0, learning_rate=1.0, reach=6.0, still_weight=0.0
+)
 
 
 @pytest.fixture
