@@ -1,7 +1,6 @@
 """A run from the draft to the edit in the history, with what is needed to find it after a crash."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -45,10 +44,11 @@ GIVEN_UP = (
     "The points came no nearer. Continue, pull less far, or let more of the face move (region or "
     "mask)."
 )
+NO_FURTHER = "The face went no further. Continue, or take a weaker expression."
 CAPPED = "The step limit was reached: continue to go on."
 
-NEAR = 1.0
-"""Photo pixels from the targets that need no advice."""
+NEAR = 0.2
+"""Share of the way that may be left without any advice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +191,7 @@ def _finish(asked: Asked, ran: Ran) -> Finished:
         rect=rect,
         request={} if asked.continued else asked.request().to_json(),
         landmarks=_landmarks(slot, ran),
-        message=_advice(ran.result.stopped, distance, ran.remarks),
+        message=_advice(asked.draft, ran),
     )
     draft = moved_draft(asked.draft, ran.spec, ran.result.points, alignment, asked.continued)
     return Finished(note=note, draft=draft)
@@ -222,11 +222,20 @@ def moved_draft(
     return replace(draft, points=moved, presets={}, expression=None)
 
 
-def _advice(stopped: str, distance: float, remarks: Sequence[str]) -> str:
-    """What to do after a run that ended so many photo pixels from its targets."""
-    given_up = stopped == "stalled" and distance >= NEAR
-    advice = [CAPPED] if stopped == "step cap" else [GIVEN_UP] if given_up else []
-    return " ".join([*advice, *(f"{remark[0].upper()}{remark[1:]}." for remark in remarks)])
+def _advice(draft: Draft, ran: Ran) -> str:
+    """What to know of the points of a run, or what to do after it."""
+    if ran.remarks:
+        return " ".join(f"{remark[0].upper()}{remark[1:]}." for remark in ran.remarks)
+    if ran.result.stopped == "step cap":
+        return CAPPED
+    if ran.result.stopped == "stalled" and ran.result.mean_distance > NEAR * _way(ran.spec):
+        return GIVEN_UP if draft.points else NO_FURTHER
+    return ""
+
+
+def _way(spec: DragSpec) -> float:
+    """Mean way of the handles that move, crop pixels."""
+    return float((spec.targets - spec.handles).norm(dim=1)[~spec.anchors].mean())
 
 
 def _landmarks(slot: Slot, ran: Ran) -> list[list[float]]:

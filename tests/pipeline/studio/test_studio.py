@@ -422,7 +422,7 @@ def test_what_hides_the_face_is_left_out(talk: Talk, tmp_path: Path) -> None:
     ask_for(talk, presets={"raise-brows": 1.0})
     talk.do("hide", mask=mask)
     assert talk.state["hidden"] == mask
-    assert talk.state["inversion"] is None
+    assert not talk.state["inversion"]
     assert talk.state["draft"]["presets"]
     talk.work("invert")
     assert talk.state["inversion"]["id"] not in (None, before)
