@@ -2,8 +2,9 @@
 
 Two finders stand behind `find_faces`. The built-in one runs a small detector on a pyramid of a
 reduced copy, then places the landmarks in the photo's own pixels: in the square that the detector
-gave, and again in the square that those first landmarks give. The other is FAN of the
-`face_alignment` library, used when its files are on this machine; nothing is downloaded.
+gave, again in the square that those first landmarks give, and the lids once more from near by. The
+other is FAN of the `face_alignment` library, used when its files are on this machine; nothing is
+downloaded.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from pipeline.errors import FaceError, RequestError
 from pipeline.fan import (
@@ -32,6 +34,7 @@ from weights.face_finder import (
     DETECTOR_STRIDE,
     LANDMARK_INPUT,
     SQUARE_MARGIN,
+    EyeNetwork,
     FaceDetector,
     LandmarkNetwork,
     face_square,
@@ -118,7 +121,9 @@ def _find_builtin(rgb: Rgb, device: torch.device) -> list[tuple[Points, float]]:
         score = 1 / (1 + math.exp(-logit - math.log(proposed / (1 - proposed)) - _PRIOR))
         if score >= _FACE_SCORE:
             found.append((points, score))
-    return _without_doubles(found)
+    return [
+        (place_lids(rgb, points, finder.eyes), score) for points, score in _without_doubles(found)
+    ]
 
 
 @torch.no_grad()
@@ -159,6 +164,7 @@ def find_candidates(rgb: Rgb, detector: FaceDetector) -> npt.NDArray[np.float64]
     return np.array(kept[:_MAX_CANDIDATES]).reshape(-1, 4)
 
 
+@torch.no_grad()
 def place_landmarks(
     rgb: Rgb, square: Points, network: LandmarkNetwork
 ) -> tuple[Points, float] | None:
@@ -186,27 +192,58 @@ def place_landmarks(
     return None
 
 
-@torch.no_grad()
 def _located(rgb: Rgb, square: Points, network: LandmarkNetwork) -> tuple[Points, float]:
-    """Run the network on a window around the square, reduced to what the network can see."""
-    x, y, side, angle = square
-    half = 0.75 * side + 2
-    low = np.floor(np.maximum((x - half, y - half), 0)).astype(int)
-    high = np.ceil(np.minimum((x + half, y + half), rgb.shape[1::-1])).astype(int)
-    low = np.minimum(low, np.array(rgb.shape[1::-1]) - 1)
-    high = np.maximum(high, low + 1)
-    window = rgb[low[1] : high[1], low[0] : high[0]]
-    factor = min(1.0, 2 * LANDMARK_INPUT / side)
-    size = np.maximum(1, np.round((high - low) * factor)).astype(int)
-    window = cv2.resize(window, size.tolist(), interpolation=cv2.INTER_AREA)
-    scale = size / (high - low)
-    device = next(network.parameters()).device
-    image = torch.from_numpy(np.ascontiguousarray(window)).permute(2, 0, 1)[None].to(device)
-    centre = (np.array([x, y]) - low) * scale
-    inside = torch.tensor([[*centre, side * scale.mean(), angle]], dtype=torch.float32)
-    found = network.locate(image, inside.to(device))
-    points = found.points[0].cpu().numpy().astype(np.float64) / scale + low
-    return points, float(found.logit[0])
+    window = _Window.around(square, rgb, network)
+    found = network.locate(window.image, window.square)
+    return window.in_photo(found.points), float(found.logit[0])
+
+
+@torch.no_grad()
+def place_lids(rgb: Rgb, points: Points, network: EyeNetwork) -> Points:
+    """Return landmarks [68, 2] in px with their lids placed again, from near by."""
+    window = _Window.around(face_square(points), rgb, network)
+    return window.in_photo(network.refine(window.image, window.inside(points), window.square))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Window:
+    """What of a photo lies around a face's square, reduced to what the networks can see."""
+
+    image: Tensor
+    """[1, 3, h, w]."""
+    square: Tensor
+    """[1, 4], in its pixels."""
+    corner: npt.NDArray[np.int64]
+    """Of the window in the photo, px."""
+    scale: npt.NDArray[np.float64]
+    """[2], its pixels per pixel of the photo."""
+
+    @classmethod
+    def around(cls, square: Points, rgb: Rgb, network: nn.Module) -> "_Window":
+        x, y, side, angle = square
+        half = 0.75 * side + 2
+        low = np.floor(np.maximum((x - half, y - half), 0)).astype(int)
+        high = np.ceil(np.minimum((x + half, y + half), rgb.shape[1::-1])).astype(int)
+        low = np.minimum(low, np.array(rgb.shape[1::-1]) - 1)
+        high = np.maximum(high, low + 1)
+        window = rgb[low[1] : high[1], low[0] : high[0]]
+        factor = min(1.0, 2 * LANDMARK_INPUT / side)
+        size = np.maximum(1, np.round((high - low) * factor)).astype(int)
+        window = cv2.resize(window, size.tolist(), interpolation=cv2.INTER_AREA)
+        scale = size / (high - low)
+        device = next(network.parameters()).device
+        image = torch.from_numpy(np.ascontiguousarray(window)).permute(2, 0, 1)[None]
+        centre = (np.array([x, y]) - low) * scale
+        inside = torch.tensor([[*centre, side * scale.mean(), angle]], dtype=torch.float32)
+        return cls(image=image.to(device), square=inside.to(device), corner=low, scale=scale)
+
+    def inside(self, points: Points) -> Tensor:
+        """Points [K, 2] of the photo in the window's pixels, [1, K, 2]."""
+        return torch.from_numpy((points - self.corner) * self.scale)[None].to(self.image)
+
+    def in_photo(self, points: Tensor) -> Points:
+        """Points [1, K, 2] of the window in the photo's pixels, [K, 2]."""
+        return points[0].cpu().numpy().astype(np.float64) / self.scale + self.corner
 
 
 def _box(points: Points) -> tuple[float, float, float, float]:

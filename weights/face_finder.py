@@ -1,9 +1,10 @@
-"""The two small networks of the built-in face finder, and the square that both are about.
+"""The three small networks of the built-in face finder, and the squares that they are about.
 
 `FaceDetector` marks faces of 14 to 40 px in a gray picture (centre and size, as CenterNet does), so
 it is run on an image pyramid. `LandmarkNetwork` places the 68 iBUG landmarks in a square around one
-face by soft-argmax over heat maps and says whether there is a face at all. Both see gray only: many
-old photographs have nothing else.
+face by soft-argmax over heat maps and says whether there is a face at all. There an open eye is
+half a cell high, so `EyeNetwork` looks at each eye again from near by. All see gray only: many old
+photographs have nothing else.
 
 A face's square stands upright in the face's own frame: (centre x, centre y, side, angle) in pixels
 of the picture, the angle in radians, positive where the face is turned clockwise on screen.
@@ -29,6 +30,11 @@ LANDMARK_INPUT = 96
 """Side of the square that `LandmarkNetwork` sees, px."""
 SQUARE_MARGIN = 1.5
 """Side of a face's square over the longer side of its landmarks' box."""
+EYE_INPUT = 64
+"""Side of the square that `EyeNetwork` sees, px."""
+EYE_SHARE = 0.27
+"""Side of an eye's square over that of its face's."""
+RIGHT_EYE = slice(36, 42)
 DETECTOR_STRIDE = 4
 DETECTOR_SIZES = (14.0, 40.0)
 """Faces that one level of the pyramid answers for: longer side of the landmarks' box, px."""
@@ -42,6 +48,8 @@ MIRRORED = np.array(
 """Landmark i of a mirrored face is landmark MIRRORED[i] of the face."""
 
 _LUMA = (0.299, 0.587, 0.114)
+_LEFT_EYE = MIRRORED[RIGHT_EYE]
+"""The left eye's landmarks, in the order of the right eye that it is in a mirror."""
 
 
 class Residual(nn.Module):
@@ -139,19 +147,11 @@ class LandmarkNetwork(nn.Module):
         Returns:
             Logits of each landmark's place [N, 68, 24, 24]; logit of a face [N].
         """
-        mean = gray.mean((1, 2, 3), keepdim=True)
-        deviation = gray.std((1, 2, 3), keepdim=True)
-        fine, coarse = self.trunk((gray - mean) / (deviation + 0.02))
+        fine, coarse = self.trunk(_normalised(gray))
         return self.heat(fine).float(), self.face(coarse.mean((2, 3))).float()[:, 0]
 
     def locate(self, image: Tensor, squares: Tensor) -> Landmarks:
-        """Place the landmarks of the faces that stand in `squares`; differentiable.
-
-        The square of a face whose landmarks are roughly known is `face_square(landmarks)`.
-
-        Args:
-            image: [1, 3 or 1, H, W] in [0, 1]; the squares are cut from it with anti-aliasing.
-            squares: [N, 4], of similar sides: the smallest sets the anti-aliasing of all.
+        """Place the landmarks of the faces in `squares`, as `FaceFinder.locate`'s first look.
 
         Raises:
             ValueError: the shapes are not those.
@@ -166,18 +166,74 @@ class LandmarkNetwork(nn.Module):
         return Landmarks(points=from_square(soft_argmax(cells), squares), logit=logit)
 
 
+class EyeNetwork(nn.Module):
+    """The six landmarks of a right eye's lids in a square of 64 px; a left eye is mirrored."""
+
+    def __init__(self) -> None:
+        """Build with random parameters."""
+        super().__init__()
+        self.trunk = Trunk((12, 32, 32, 48), blocks=1)
+        self.heat = nn.Conv2d(32, 6, 1)
+
+    def forward(self, gray: Tensor) -> Tensor:
+        """Return logits of each landmark's place, [N, 1, 64, 64] in [0, 1] -> [N, 6, 16, 16]."""
+        return self.heat(self.trunk(_normalised(gray))[0]).float()
+
+    def refine(self, image: Tensor, points: Tensor, squares: Tensor) -> Tensor:
+        """Place the lids of faces again whose landmarks are roughly known.
+
+        Args:
+            image: [1, 3 or 1, H, W] in [0, 1].
+            points: [N, 68, 2], pixels of the picture.
+            squares: [N, 4] of the faces, of similar sides.
+
+        Returns:
+            `points` with other lids; differentiable by the picture.
+        """
+        right, left = (_eye_squares(points[:, lids], squares) for lids in (RIGHT_EYE, _LEFT_EYE))
+        cut = cut_squares(to_gray(image), torch.cat((right, left)), EYE_INPUT)
+        seen, mirrored = cut.chunk(2)
+        places, behind = soft_argmax(self(torch.cat((seen, mirrored.flip(-1))))).chunk(2)
+        behind = torch.stack((1 - behind[..., 0], behind[..., 1]), -1)
+        refined = points.clone()
+        refined[:, RIGHT_EYE] = from_square(places, right)
+        refined[:, _LEFT_EYE] = from_square(behind, left)
+        return refined
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FaceFinder:
-    """Both networks, frozen, in eval mode, on one device."""
+    """The networks, frozen, in eval mode, on one device."""
 
     detector: FaceDetector
     landmarks: LandmarkNetwork
+    eyes: EyeNetwork
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the networks by their names in a file."""
+        return {"detector": self.detector, "landmarks": self.landmarks, "eyes": self.eyes}
+
+    def locate(self, image: Tensor, squares: Tensor) -> Landmarks:
+        """Place the landmarks of the faces that stand in `squares`; differentiable by the picture.
+
+        The square of a face whose landmarks are roughly known is `face_square(landmarks)`.
+
+        Args:
+            image: [1, 3 or 1, H, W] in [0, 1]; the squares are cut from it with anti-aliasing.
+            squares: [N, 4], of similar sides: the smallest sets the anti-aliasing of all.
+
+        Raises:
+            ValueError: the shapes are not those.
+        """
+        found = self.landmarks.locate(image, squares)
+        points = self.eyes.refine(image, found.points, squares.to(image))
+        return Landmarks(points=points, logit=found.logit)
 
 
 def load_face_finder(
     path: Path = BUILTIN_FACE_FINDER, *, device: str | torch.device = "cpu"
 ) -> FaceFinder:
-    """Read both networks from a safetensors file.
+    """Read the networks from a safetensors file.
 
     Raises:
         MissingWeightsError: the file is not there.
@@ -188,12 +244,16 @@ def load_face_finder(
             f"no face finder at {path}: reinstall photodrag, or train one "
             "with python -m weights.training.face_finder"
         )
-    finder = FaceFinder(detector=FaceDetector(), landmarks=LandmarkNetwork())
+    finder = FaceFinder(detector=FaceDetector(), landmarks=LandmarkNetwork(), eyes=EyeNetwork())
     try:
         tensors = load_file(path)
-        for name, network in (("detector", finder.detector), ("landmarks", finder.landmarks)):
+        for name, network in finder.networks().items():
             network.load_state_dict(
-                {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(name)}
+                {
+                    key.removeprefix(f"{name}."): tensor
+                    for key, tensor in tensors.items()
+                    if key.startswith(f"{name}.")
+                }
             )
             network.eval().requires_grad_(False).to(device)
     except (safetensors.SafetensorError, RuntimeError) as error:
@@ -257,6 +317,17 @@ def to_gray(image: Tensor) -> Tensor:
         return image
     luma = torch.tensor(_LUMA, device=image.device, dtype=image.dtype)
     return (image * luma[:, None, None]).sum(1, keepdim=True)
+
+
+def _eye_squares(lids: Tensor, squares: Tensor) -> Tensor:
+    """Return squares [N, 4] about eyes, from rough lids [N, 6, 2] and the faces' squares."""
+    return torch.cat((lids.mean(1), squares[:, 2:3] * EYE_SHARE, squares[:, 3:]), 1).detach()
+
+
+def _normalised(gray: Tensor) -> Tensor:
+    mean = gray.mean((1, 2, 3), keepdim=True)
+    deviation = gray.std((1, 2, 3), keepdim=True)
+    return (gray - mean) / (deviation + 0.02)
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

@@ -10,9 +10,10 @@ import torch
 from PIL import Image, ImageOps
 
 from pipeline.errors import FaceError, RequestError
-from pipeline.faces import Face, find_faces
+from pipeline.faces import Face, find_faces, place_lids
 from pipeline.fan import FAN_FILE
 from weights.errors import BrokenWeightsError, MissingWeightsError
+from weights.face_finder import load_face_finder
 
 Rgb = npt.NDArray[np.float32]
 
@@ -72,6 +73,17 @@ def test_landmarks_scale_with_the_picture() -> None:
     (found,) = find_faces(large)
     error = np.linalg.norm(found.landmarks / 6 - face.landmarks, axis=1).mean()
     assert error < 0.05 * outer_eye_distance(face)
+
+
+def test_lids_are_found_again_from_landmarks_that_are_a_little_off() -> None:
+    (face,) = find_faces(astronaut())
+    unit = outer_eye_distance(face)
+    for off in ((0.02, 0.0), (-0.02, 0.0), (0.0, 0.02), (0.0, -0.02)):
+        moved = face.landmarks + np.array(off) * unit
+        found = place_lids(astronaut(), moved, load_face_finder().eyes)
+        np.testing.assert_allclose(found[:36], moved[:36], atol=1e-3)
+        away = np.linalg.norm(found[36:48] - face.landmarks[36:48], axis=1)
+        assert away.mean() < 0.01 * unit
 
 
 def test_faces_are_numbered_left_to_right() -> None:

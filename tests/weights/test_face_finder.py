@@ -19,6 +19,7 @@ from weights.face_finder import (
     BUILTIN_FACE_FINDER,
     LANDMARK_INPUT,
     MIRRORED,
+    EyeNetwork,
     FaceDetector,
     FaceFinder,
     cut_squares,
@@ -63,6 +64,11 @@ def face_like(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     points[36:42] = rng.normal((30, 30), 2, (6, 2))
     points[42:48] = rng.normal((70, 30), 2, (6, 2))
     return points
+
+
+def in_mirror(points: Tensor, width: int) -> Tensor:
+    """Landmarks [N, 68, 2] of the mirrored picture."""
+    return (points * torch.tensor([-1, 1]) + torch.tensor([width, 0]))[:, MIRRORED]
 
 
 def test_mirrored_is_an_involution_that_swaps_the_eyes() -> None:
@@ -130,14 +136,33 @@ def test_detector_answers_per_cell() -> None:
     assert logit.shape == log_size.shape == (2, 8, 12)
 
 
+def test_eyes_are_looked_at_alike_in_a_mirror() -> None:
+    torch.manual_seed(0)
+    network = EyeNetwork().eval()
+    picture = torch.rand(1, 1, 128, 128)
+    points = torch.from_numpy(face_like(np.random.default_rng(0))).float()[None]
+    square = torch.tensor([[50.0, 45.0, 90.0, 0.2]])
+    with torch.no_grad():
+        found = network.refine(picture, points, square)
+        other = network.refine(
+            picture.flip(-1),
+            in_mirror(points, 128),
+            square * torch.tensor([-1, 1, 1, -1]) + torch.tensor([128.0, 0, 0, 0]),
+        )
+    others = np.r_[0:36, 48:68]
+    assert torch.equal(found[:, others], points[:, others])
+    assert (found[:, 36:48] - points[:, 36:48]).abs().max() > 1
+    torch.testing.assert_close(in_mirror(other, 128), found, atol=1e-3, rtol=0)
+
+
 def test_builtin_file_is_small_and_says_what_it_is(finder: FaceFinder) -> None:
     assert BUILTIN_FACE_FINDER.stat().st_size <= 6e6
     assert not any(p.requires_grad for p in finder.landmarks.parameters())
-    assert not finder.detector.training
+    assert not any(network.training for network in finder.networks().values())
 
 
 def test_landmarks_of_a_real_face(finder: FaceFinder, astronaut: Tensor) -> None:
-    found = finder.landmarks.locate(astronaut, ASTRONAUT_SQUARE)
+    found = finder.locate(astronaut, ASTRONAUT_SQUARE)
     assert found.logit.item() > 0
     left, right = found.points[0, 36:42].mean(0), found.points[0, 42:48].mean(0)
     # The pupils as read from the picture by eye.
@@ -146,34 +171,34 @@ def test_landmarks_of_a_real_face(finder: FaceFinder, astronaut: Tensor) -> None
 
 
 def test_landmarks_of_held_out_portraits(finder: FaceFinder, held_out: Faces) -> None:
-    errors, figures = landmark_figures(placed(finder.landmarks, held_out), held_out)
+    errors, figures = landmark_figures(placed(finder, held_out), held_out)
     assert errors.mean() < 0.025
     assert figures["mouth_correlation"] > 0.9
 
 
 def test_shut_eyes_and_open_mouths_are_seen(finder: FaceFinder, held_out: Faces) -> None:
     acted = expressive(held_out, seed=1)
-    errors, figures = landmark_figures(placed(finder.landmarks, acted), acted)
-    assert errors.mean() < 0.035
-    assert min(figures["right_eye_correlation"], figures["left_eye_correlation"]) > 0.55
+    errors, figures = landmark_figures(placed(finder, acted), acted)
+    assert errors.mean() < 0.03
+    assert min(figures["right_eye_correlation"], figures["left_eye_correlation"]) > 0.9
     assert figures["mouth_correlation"] > 0.92
 
 
 def test_no_face_in_the_collar(finder: FaceFinder, astronaut: Tensor) -> None:
-    found = finder.landmarks.locate(astronaut, torch.tensor([[256.0, 360.0, 150.0, 0.0]]))
+    found = finder.locate(astronaut, torch.tensor([[256.0, 360.0, 150.0, 0.0]]))
     assert found.logit.item() < 0
 
 
 def test_landmarks_are_differentiable(finder: FaceFinder, astronaut: Tensor) -> None:
     image = astronaut.clone().requires_grad_()
-    finder.landmarks.locate(image, ASTRONAUT_SQUARE).points[0, 36].sum().backward()
+    finder.locate(image, ASTRONAUT_SQUARE).points[0, 36].sum().backward()
     assert image.grad is not None
     assert image.grad.abs().sum() > 0
 
 
 def test_locate_refuses_other_shapes(finder: FaceFinder, astronaut: Tensor) -> None:
     with pytest.raises(ValueError, match=r"squares \[N, 4\]"):
-        finder.landmarks.locate(astronaut, torch.zeros(4))
+        finder.locate(astronaut, torch.zeros(4))
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:
@@ -184,11 +209,12 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(BrokenWeightsError, match="is not a face finder's file"):
         load_face_finder(cut)
     other = tmp_path / "other.safetensors"
-    tensors = load_file(BUILTIN_FACE_FINDER)
-    tensors.pop("detector.head.weight")
-    save_file(tensors, other)
-    with pytest.raises(BrokenWeightsError, match="is not a face finder's file"):
-        load_face_finder(other)
+    for missing in ("detector.head.weight", "eyes.heat.weight"):
+        tensors = load_file(BUILTIN_FACE_FINDER)
+        tensors.pop(missing)
+        save_file(tensors, other)
+        with pytest.raises(BrokenWeightsError, match="is not a face finder's file"):
+            load_face_finder(other)
 
 
 def test_landmark_input_is_what_the_network_takes(finder: FaceFinder) -> None:

@@ -16,8 +16,11 @@ from numpy.random import Generator
 from weights.face_finder import (
     DETECTOR_SIZES,
     DETECTOR_STRIDE,
+    EYE_INPUT,
+    EYE_SHARE,
     LANDMARK_INPUT,
     MIRRORED,
+    RIGHT_EYE,
     SQUARE_MARGIN,
     face_square,
 )
@@ -109,6 +112,25 @@ def landmark_sample(rng: Generator, faces: Faces, backgrounds: Backgrounds) -> t
         square = _mixed(square, backgrounds.draw(rng, LANDMARK_INPUT), soft)
     if rng.random() < 0.35:
         square = _occluded(rng, square, backgrounds)
+    return photographed(rng, square), places.astype(np.float32)
+
+
+def eye_sample(rng: Generator, faces: Faces) -> tuple[Array, Array]:
+    """Return a right eye's square [64, 64] in [0, 1] and its lids [6, 2] in parts of it.
+
+    The square is off by more than the first look at a face usually is.
+    """
+    picture, landmarks = _drawn(rng, faces)
+    _, _, side, angle = face_square(landmarks)
+    side *= EYE_SHARE * np.exp(rng.normal(0, 0.07))
+    angle += rng.normal(0, 0.06)
+    centre = landmarks[RIGHT_EYE].mean(0) + rng.normal(0, 0.045, 2).clip(-0.12, 0.12) * side
+    stretch = np.exp(rng.normal(0, 0.08, 2)) * side / 2
+    axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    v, u = np.mgrid[0:EYE_INPUT, 0:EYE_INPUT] + 0.5
+    flat = np.stack((u, v), -1) / EYE_INPUT * 2 - 1
+    square = _warped(picture, flat * stretch @ axes + centre)
+    places = ((landmarks[RIGHT_EYE] - centre) @ axes.T / stretch + 1) / 2
     return photographed(rng, square), places.astype(np.float32)
 
 

@@ -146,7 +146,7 @@ def drawn_changes(
     Row k is the mean change of all measures, in their own typical amounts, when the k-th was asked
     for: the identity is perfect.
     """
-    finder = load_face_finder().landmarks
+    finder = load_face_finder()
     side = data.images.shape[-1]
     squares = [torch.from_numpy(face_square((p.numpy() + 1) * side / 2)) for p in data.landmarks]
 

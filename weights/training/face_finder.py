@@ -1,10 +1,10 @@
 """Train the built-in face finder: python -m weights.training.face_finder --data DIR --out FILE.
 
-Two networks one after the other: landmarks, then the detector. `--heads DIR` adds drawn heads (see
-`weights.training.heads`) to the portraits; `--start FILE` goes on from the networks of that file,
-with `--only NETWORK` from one of them while the other stays as it is. A step's samples follow from
-the seed and the step's number alone, so a run that was interrupted goes on from its checkpoint as
-if nothing had happened.
+Three networks one after the other: landmarks, eyes, then the detector. `--heads DIR` adds drawn
+heads (see `weights.training.heads`) to the portraits; `--start FILE` goes on from the networks of
+that file, with `--only NETWORK` from one of them while the others stay as they are. A step's
+samples follow from the seed and the step's number alone, so a run that was interrupted goes on from
+its checkpoint as if nothing had happened.
 """
 
 import argparse
@@ -23,10 +23,19 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from weights.errors import PhotodragError, WeightsError
-from weights.face_finder import FaceDetector, LandmarkNetwork, load_face_finder, soft_argmax
+from weights.face_finder import (
+    EYE_SHARE,
+    EyeNetwork,
+    FaceDetector,
+    FaceFinder,
+    LandmarkNetwork,
+    load_face_finder,
+    soft_argmax,
+)
 from weights.files import write_safetensors
 from weights.training.augment_faces import (
     Faces,
+    eye_sample,
     faceless_sample,
     joined,
     landmark_sample,
@@ -39,9 +48,12 @@ from weights.training.expressive_faces import expressive
 from weights.training.heads import read_heads
 from weights.training.measure_faces import gaps, held_out_figures
 
+_NETWORKS = ("landmarks", "eyes", "detector")
 _HEAT_SIGMA = 1.0
 _PLACE_WEIGHT = 50.0
 _FACELESS_SHARE = 0.25
+_EYES = 2
+"""Eyes in a batch, for each face that the other networks see."""
 _WHAT = "face finder: detector and 68 landmarks, gray, any photo"
 
 
@@ -50,6 +62,7 @@ class TrainingOptions:
     """How long and how to train."""
 
     landmark_steps: int = 5000
+    eye_steps: int = 1600
     detector_steps: int = 1600
     batch: int = 32
     learning_rate: float = 2e-3
@@ -71,7 +84,8 @@ class TrainingOptions:
         Raises:
             WeightsError: one of them cannot be trained with.
         """
-        if min(self.landmark_steps, self.detector_steps, self.batch, self.checkpoint_every) < 1:
+        steps = (self.landmark_steps, self.eye_steps, self.detector_steps)
+        if min(*steps, self.batch, self.checkpoint_every) < 1:
             raise WeightsError("steps, batch and checkpoint interval must be at least 1")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise WeightsError(f"learning rate must be positive: got {self.learning_rate}")
@@ -118,14 +132,9 @@ def landmark_task(network: LandmarkNetwork, faces: Faces, options: TrainingOptio
     def loss(batch: tuple[Tensor, ...]) -> Tensor:
         squares, places = batch
         heat, logit = network(squares)
-        heat = heat[: len(places)]
-        inside = ((places > 0) & (places < 1)).all(-1).float()
-        found = soft_argmax(heat)
-        off = (found - places).abs().sum(-1)
+        found, placing = _placing(heat[: len(places)], places)
         gaping = (gaps(found) - gaps(places)).abs().mean()
-        surprise = -(_gaussians(places, heat.shape[-1]) * heat.flatten(2).log_softmax(-1)).sum(-1)
         is_face = (torch.arange(len(squares)) < len(places)).float()
-        placing = ((surprise + _PLACE_WEIGHT * off) * inside).sum() / inside.sum().clamp(min=1)
         return (
             placing
             + options.gap_weight * gaping
@@ -135,6 +144,24 @@ def landmark_task(network: LandmarkNetwork, faces: Faces, options: TrainingOptio
     return Task(
         name="landmarks", network=network, steps=options.landmark_steps, draw=draw, loss=loss
     )
+
+
+def eye_task(network: EyeNetwork, faces: Faces, options: TrainingOptions) -> Task:
+    """Return the task of `EyeNetwork`: heat maps, places, and how far the lids are apart."""
+
+    def draw(rng: np.random.Generator) -> tuple[Tensor, ...]:
+        samples = [eye_sample(rng, faces) for _ in range(_EYES * options.batch)]
+        squares, places = (torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
+        return squares[:, None], places
+
+    def loss(batch: tuple[Tensor, ...]) -> Tensor:
+        squares, places = batch
+        found, placing = _placing(network(squares), places)
+        off = found - places
+        gaping = (off[:, (5, 4)] - off[:, (1, 2)]).abs().mean()
+        return placing + options.gap_weight * EYE_SHARE * gaping
+
+    return Task(name="eyes", network=network, steps=options.eye_steps, draw=draw, loss=loss)
 
 
 def detector_task(network: FaceDetector, faces: Faces, options: TrainingOptions) -> Task:
@@ -194,13 +221,11 @@ def train(task: Task, options: TrainingOptions, checkpoint: Path) -> Iterator[Tr
     network.eval()
 
 
-def export(
-    path: Path, landmarks: LandmarkNetwork, detector: FaceDetector, figures: dict[str, float]
-) -> None:
-    """Write both networks: convolutions in half precision, the rest in float32."""
+def export(path: Path, finder: FaceFinder, figures: dict[str, float]) -> None:
+    """Write the networks: convolutions in half precision, the rest in float32."""
     tensors = {
         f"{name}.{key}": value.half() if value.ndim > 1 else value
-        for name, network in (("landmarks", landmarks), ("detector", detector))
+        for name, network in finder.networks().items()
         for key, value in network.state_dict().items()
     }
     write_safetensors(path, tensors, {"what": _WHAT, "figures": json.dumps(figures)})
@@ -213,7 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     parser.add_argument("--heads", type=Path, help="folder of drawn heads")
     parser.add_argument("--start", type=Path, help="face finder to go on from")
-    parser.add_argument("--only", choices=("landmarks", "detector"), help="train but this one")
+    parser.add_argument("--only", choices=_NETWORKS, help="train but this one")
     parser.add_argument("--limit", type=int, help="at most so many portraits per split")
     parser.add_argument("--mosaics", type=int, default=96, help="held-out samples to measure with")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -228,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(chosen["threads"])
         cv2.setNumThreads(chosen["threads"])
         options = TrainingOptions(**{name: chosen[name] for name in names})
-        figures = _train_both(
+        figures = _train_all(
             chosen["data"],
             chosen["out"],
             options,
@@ -245,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _train_both(
+def _train_all(
     data: Path,
     out: Path,
     options: TrainingOptions,
@@ -258,18 +283,19 @@ def _train_both(
 ) -> dict[str, float]:
     out.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
-    landmarks, detector = LandmarkNetwork(), FaceDetector()
+    finder = FaceFinder(detector=FaceDetector(), landmarks=LandmarkNetwork(), eyes=EyeNetwork())
     if only is not None and start is None:
-        raise WeightsError("--only needs --start: name the face finder that has the other network")
+        raise WeightsError("--only needs --start: name the face finder that has the other networks")
     if start is not None:
-        begun = load_face_finder(start)
-        landmarks.load_state_dict(begun.landmarks.state_dict())
-        detector.load_state_dict(begun.detector.state_dict())
+        begun = load_face_finder(start).networks()
+        for name, network in finder.networks().items():
+            network.load_state_dict(begun[name].state_dict())
     held_out = read_faces(data, "val", limit=limit)
     faces = _faces(data, heads, options, limit=limit)
     for task in (
-        landmark_task(landmarks, faces, options),
-        detector_task(detector, faces, options),
+        landmark_task(finder.landmarks, faces, options),
+        eye_task(finder.eyes, faces, options),
+        detector_task(finder.detector, faces, options),
     ):
         if only not in (None, task.name):
             task.network.eval()
@@ -281,8 +307,8 @@ def _train_both(
             for step in train(task, options, checkpoint):
                 bar.update((step.index + 1) * options.batch - bar.n)
                 bar.set_postfix(loss=f"{step.loss:.3f}", refresh=False)
-    figures = held_out_figures(landmarks, detector, held_out, mosaics=mosaics)
-    export(out, landmarks, detector, figures)
+    figures = held_out_figures(finder, held_out, mosaics=mosaics)
+    export(out, finder, figures)
     return figures
 
 
@@ -294,6 +320,16 @@ def _faces(data: Path, heads: Path | None, options: TrainingOptions, *, limit: i
     if heads is not None:
         others.append((read_heads(heads, "train", limit=limit).faces, options.head_share))
     return joined((portraits, 1 - sum(share for _, share in others)), *others)
+
+
+def _placing(heat: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the places found [N, K, 2] and what heat maps [N, K, h, h] are to minimise."""
+    inside = ((places > 0) & (places < 1)).all(-1).float()
+    found = soft_argmax(heat)
+    off = (found - places).abs().sum(-1)
+    surprise = -(_gaussians(places, heat.shape[-1]) * heat.flatten(2).log_softmax(-1)).sum(-1)
+    placing = ((surprise + _PLACE_WEIGHT * off) * inside).sum() / inside.sum().clamp(min=1)
+    return found, placing
 
 
 def _gaussians(places: Tensor, cells: int) -> Tensor:

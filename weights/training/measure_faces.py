@@ -21,8 +21,7 @@ from weights.errors import PhotodragError
 from weights.face_finder import (
     BUILTIN_FACE_FINDER,
     SQUARE_MARGIN,
-    FaceDetector,
-    LandmarkNetwork,
+    FaceFinder,
     face_square,
     load_face_finder,
 )
@@ -66,7 +65,7 @@ def openings(landmarks: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def placed(network: LandmarkNetwork, held_out: Faces, *, seed: int = 0) -> Tensor:
+def placed(finder: FaceFinder, held_out: Faces, *, seed: int = 0) -> Tensor:
     """Place the landmarks of each face, [N, 68, 2], in px of its picture.
 
     Each face is given as a detector would give it (no roll, centre and size somewhat off) and is
@@ -74,16 +73,15 @@ def placed(network: LandmarkNetwork, held_out: Faces, *, seed: int = 0) -> Tenso
     """
     rng = np.random.default_rng([seed, _HELD_OUT])
     found: list[Tensor] = []
-    network.eval()
     for picture, landmarks in zip(held_out.pictures, held_out.landmarks, strict=True):
         image = torch.from_numpy(picture / np.float32(255)).permute(2, 0, 1)[None]
         x, y, side, _ = face_square(landmarks)
         size = side / SQUARE_MARGIN * np.exp(rng.normal(0, 0.08))
         x, y = np.array([x, y]) + rng.normal(0, 0.04, 2) * size
         square = np.array([x, y, size * SQUARE_MARGIN, 0.0])
-        first = network.locate(image, torch.from_numpy(square[None])).points[0].numpy()
+        first = finder.locate(image, torch.from_numpy(square[None])).points[0].numpy()
         own = torch.from_numpy(face_square(first)[None])
-        found.append(network.locate(image, own).points[0])
+        found.append(finder.locate(image, own).points[0])
     return torch.stack(found).double()
 
 
@@ -102,18 +100,16 @@ def landmark_figures(found: Tensor, held_out: Faces) -> tuple[Tensor, dict[str, 
     return errors, {f"{k}_correlation": float(torch.corrcoef(v)[0, 1]) for k, v in pairs.items()}
 
 
-def named_figures(
-    name: str, network: LandmarkNetwork, faces: Faces
-) -> tuple[Tensor, dict[str, float]]:
+def named_figures(name: str, finder: FaceFinder, faces: Faces) -> tuple[Tensor, dict[str, float]]:
     """Return each face's error [N] and figures of all of them, whose names begin with `name`."""
-    errors, openness = landmark_figures(placed(network, faces), faces)
+    errors, openness = landmark_figures(placed(finder, faces), faces)
     figures = {"landmark_error": float(errors.mean()), **openness}
     return errors, {f"{name}_{key}": value for key, value in figures.items()}
 
 
-def head_figures(network: LandmarkNetwork, heads: Heads) -> dict[str, float]:
-    """Measure the landmark network on drawn heads, by how far they are turned."""
-    errors, figures = named_figures("heads", network, heads.faces)
+def head_figures(finder: FaceFinder, heads: Heads) -> dict[str, float]:
+    """Measure a face finder on drawn heads, by how far they are turned."""
+    errors, figures = named_figures("heads", finder, heads.faces)
     for low, high in itertools.pairwise(_YAWS):
         turned = torch.from_numpy((heads.yaw >= low) & (heads.yaw < high))
         if turned.any():
@@ -122,21 +118,19 @@ def head_figures(network: LandmarkNetwork, heads: Heads) -> dict[str, float]:
 
 
 @torch.no_grad()
-def held_out_figures(
-    landmarks: LandmarkNetwork, detector: FaceDetector, held_out: Faces, *, mosaics: int = 96
-) -> dict[str, float]:
-    """Measure both networks on portraits that they did not see."""
-    errors, openness = landmark_figures(placed(landmarks, held_out), held_out)
+def held_out_figures(finder: FaceFinder, held_out: Faces, *, mosaics: int = 96) -> dict[str, float]:
+    """Measure the networks on portraits that they did not see."""
+    errors, openness = landmark_figures(placed(finder, held_out), held_out)
     rng = np.random.default_rng([1, _HELD_OUT])
     backgrounds = Backgrounds(held_out.pictures)
     faceless = np.stack([faceless_sample(rng, held_out, backgrounds) for _ in range(mosaics)])
     faces = np.stack([landmark_sample(rng, held_out, backgrounds)[0] for _ in range(mosaics)])
-    of_faceless = landmarks(torch.from_numpy(faceless)[:, None])[1]
-    of_faces = landmarks(torch.from_numpy(faces)[:, None])[1]
+    of_faceless = finder.landmarks(torch.from_numpy(faceless)[:, None])[1]
+    of_faces = finder.landmarks(torch.from_numpy(faces)[:, None])[1]
     hits = total = false = 0
     for _ in range(mosaics):
         picture, heat, _, weight = mosaic(rng, held_out, backgrounds)
-        score = detector(torch.from_numpy(picture)[None, None])[0][0].sigmoid()
+        score = finder.detector(torch.from_numpy(picture)[None, None])[0][0].sigmoid()
         near = F.max_pool2d(score[None], 5, 1, 2)[0]
         centres = torch.from_numpy((heat > 0.8) & (weight > 0))
         peak = (near == score) & (score > 0.4) & torch.from_numpy(weight > 0)
@@ -169,14 +163,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         finder = load_face_finder(chosen.finder)
         held_out = read_faces(chosen.data, "val", limit=chosen.limit)
-        figures = held_out_figures(
-            finder.landmarks, finder.detector, held_out, mosaics=chosen.mosaics
-        )
+        figures = held_out_figures(finder, held_out, mosaics=chosen.mosaics)
         acted = expressive(held_out, seed=1)
-        figures |= named_figures("expressive", finder.landmarks, acted)[1]
+        figures |= named_figures("expressive", finder, acted)[1]
         if chosen.heads is not None:
             heads = read_heads(chosen.heads, "val", limit=chosen.limit)
-            figures |= head_figures(finder.landmarks, heads)
+            figures |= head_figures(finder, heads)
     except PhotodragError as error:
         sys.stderr.write(f"{error}\n")
         return 1
