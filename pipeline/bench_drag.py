@@ -24,9 +24,10 @@ from editing.drag import DragEngine, default_blocks
 from editing.engine import ENGINES, EditStep
 from editing.reference import SUPERVISED_BLOCK
 from editing.spec import DragSpec
-from inversion.types import Inversion, InversionReport, Pivot
+from inversion.types import Inversion
 from pipeline.bench import peak_mb
 from pipeline.edit import Watch
+from pipeline.evaluate.samples import as_subject
 from pipeline.models import choose_device, choose_dtype
 from weights.stylegan2 import Generator, GeneratorConfig
 
@@ -131,12 +132,7 @@ def random_subject(size: int, device: torch.device, dtype: torch.dtype) -> Inver
     generator = Generator(config).eval().requires_grad_(False).to(device)
     generator.compute_dtype = dtype
     latents = generator.map(torch.randn(1, config.z_dim).to(device))
-    report = InversionReport(
-        start="mean", space="w", seed=0, projection_steps=0, tuning_steps=0, seconds=0.0,
-        perceptual_name="none", start_psnr=0.0, start_perceptual=0.0, pivot_psnr=0.0,
-        pivot_perceptual=0.0, psnr=0.0, perceptual=0.0, losses=(),
-    )  # fmt: skip
-    return Inversion(generator, Pivot(latents, {}), report, "", {})
+    return as_subject(generator, latents)
 
 
 def _steps(name: str, subject: Inversion, case: DragCase) -> Iterator[EditStep]:

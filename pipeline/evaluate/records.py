@@ -57,20 +57,20 @@ class Records:
 
     def add(self, key: str, row: Json) -> None:
         """Keep a measurement, in memory and on disk."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(_line({"key": key, "row": row}))
         self._rows[key] = row
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file, whole or not at all.
+    """Write a UTF-8 file, whole or not at all; bytes of a file's name that are none are escaped.
 
     Raises:
         SessionError: it cannot be written.
     """
 
     def write(half: Path) -> None:
-        half.write_text(text, "utf-8")
+        half.write_text(text, "utf-8", errors="backslashreplace")
 
     write_atomically(path, write)
 
@@ -80,7 +80,8 @@ def _line(value: Mapping[str, object]) -> str:
 
 
 def _read(path: Path, header: Json) -> dict[str, Json]:
-    first, *lines = path.read_text("utf-8").splitlines() or [""]
+    # Not `splitlines`, which also breaks at letters that JSON leaves as they are.
+    first, *lines = path.read_text("utf-8").split("\n")
     try:
         found = json.loads(first)
         known = found["schema"], found["settings"]

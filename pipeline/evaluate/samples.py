@@ -38,21 +38,9 @@ def in_float32(generator: Generator) -> Generator:
 def as_subject(generator: Generator, latents: Tensor) -> Inversion:
     """A sample as an inversion that is exact and tunes nothing."""
     report = InversionReport(
-        start="sample",
-        space="w",
-        seed=0,
-        projection_steps=0,
-        tuning_steps=0,
-        seconds=0.0,
+        start="sample", space="w", seed=0, projection_steps=0, tuning_steps=0,
         perceptual_name="none",
-        start_psnr=0.0,
-        start_perceptual=0.0,
-        pivot_psnr=0.0,
-        pivot_perceptual=0.0,
-        psnr=0.0,
-        perceptual=0.0,
-        losses=(),
-    )
+    )  # fmt: skip
     return Inversion(generator, Pivot(latents, generator.noise_maps()), report, "", {})
 
 

@@ -29,6 +29,14 @@ def test_records_are_read_again(tmp_path: Path) -> None:
     assert again["one"] == {"x": 1.5, "none": None}
 
 
+@pytest.mark.parametrize("key", ["line\u2028line.jpg", "caf\udce9.jpg"])
+def test_a_key_may_be_any_name_of_a_file(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "records.jsonl"
+    Records(path, {}).add(key, {"x": 1})
+    assert Records(path, {})[key] == {"x": 1}
+    assert list(Records(path, {})) == [key]
+
+
 def test_a_cut_line_counts_as_not_measured(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
     records = Records(path, {})
