@@ -225,6 +225,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--views", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     generator, encoder = load_generator(arguments.name), load_encoder(arguments.name)
     if encoder is None:
         raise WeightsError(f"{arguments.name} has no encoder: train one first")
