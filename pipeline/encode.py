@@ -214,7 +214,7 @@ def _deep_tiff(picture: Picture) -> bytes:
     return directory.tobytes().removeprefix(b"Exif\0\0") + b"".join(strips)
 
 
-def _differences(rows: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def _differences(rows: Pixels) -> Pixels:
     """Each pixel [h, W, C] less its left neighbour, which deflates better."""
     return np.concatenate([rows[:, :1], np.diff(rows, axis=1)], axis=1)
 
