@@ -18,7 +18,7 @@ from torch import Tensor
 from editing.descent import Descent, latent_deviation
 from editing.errors import OptionError
 from editing.features import Features
-from editing.held import Held, Painted, held_sides, merge, shares
+from editing.keep import Keep
 from editing.options import (
     PIXELS_AT_512,
     REFERENCE_SIDE,
@@ -85,7 +85,7 @@ class DragEngine(DragOptions):
     )
     still_weight: float = field(
         default=2.0,
-        metadata={"help": "weight of keeping the whole picture as it is, where no mask fixes any"},
+        metadata={"help": "weight of keeping the picture as a whole where there is no mask"},
     )
     anchor_weight: float = field(
         default=1.0, metadata={"help": "weight of keeping handles whose target is their own place"}
@@ -179,7 +179,7 @@ class _Drag:
     targets: Tensor
     anchors: Tensor
     synthesis: PartialSynthesis
-    hold: _Hold
+    keep: Keep
     patch: Tensor
     supervised: Sequence[int]
     tracked: Sequence[int]
@@ -219,9 +219,14 @@ class _Drag:
         # A handle is sought first, and then supervised where it was found.
         margin = search.radius + search.spacing + step_length + radius
         synthesis = PartialSynthesis(subject, latents, moving=engine.layers, blocks=blocks)
-        hold = _Hold.begin(engine, subject, latents, spec, start, blocks=blocks)
+        if spec.mask is None or bool((spec.mask == 1).all()):
+            weight = engine.still_weight
+            keep = Keep.of_all(subject, latents, weight=weight, block=min(blocks))
+        else:
+            weight = engine.mask_weight
+            keep = Keep.fixed_by(spec.mask, subject, start, weight=weight, blocks=blocks)
         with torch.no_grad():
-            first = synthesis(latents[:, : engine.layers], handles, margin, held=hold.held)
+            first = synthesis(latents[:, : engine.layers], handles, margin, held=keep.held)
         return cls(
             engine=engine,
             subject=subject,
@@ -230,7 +235,7 @@ class _Drag:
             targets=targets,
             anchors=spec.anchors.to(device),
             synthesis=synthesis,
-            hold=hold,
+            keep=keep,
             patch=patch,
             supervised=supervised,
             tracked=tracked,
@@ -286,7 +291,7 @@ class _Drag:
         """
         with torch.enable_grad():
             moved = self.start[:, : self.engine.layers] + offset
-            return self.synthesis(moved, points, self.margin, held=self.hold.held)
+            return self.synthesis(moved, points, self.margin, held=self.keep.held)
 
     def loss(self, features: Features, points: Tensor) -> Tensor:
         """Eq. 1: motion of the handles, anchors towards their own places, and what is kept."""
@@ -304,78 +309,20 @@ class _Drag:
             step_length=self.step_length,
         )
         loss = torch.where(self.anchors, self.engine.anchor_weight, 1.0) @ pulls
-        return loss if strain is None else loss + self.hold.weight * strain
+        return loss if strain is None else loss + self.keep.weight * strain
 
     def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
-        """An `EditStep` with its distances."""
-        distance = (self.targets - points).norm(dim=1)
-        moving = distance[~self.anchors]
-        return EditStep(
+        """An `EditStep` with its distances; anchors need not arrive."""
+        return EditStep.measured(
             index=index,
-            points=points.clone(),
+            points=points,
+            targets=self.targets,
+            anchors=self.anchors,
+            reach=torch.where(self.anchors, torch.inf, self.reach),
             loss=loss,
-            mean_distance=moving.mean().item() if len(moving) else 0.0,
-            reached=self.anchors | (distance <= self.reach),
             latents=latents,
-            movable=self.hold.movable,
+            movable=self.keep.movable,
         )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Hold:
-    """What is kept during one drag.
-
-    Attributes:
-        held: the inversion's picture, and that of the start where earlier edits touched it.
-        weight: of the loss.
-        movable: `[1, 1, R, R]`, where the latents draw the picture; None: everywhere.
-    """
-
-    held: Held
-    weight: float
-    movable: Tensor | None = None
-
-    @classmethod
-    def begin(
-        cls,
-        engine: DragEngine,
-        subject: Inversion,
-        latents: Tensor,
-        spec: DragSpec,
-        start: EditStart | None,
-        *,
-        blocks: tuple[int, ...],
-    ) -> _Hold:
-        """Read what is to be kept, up to the finest block that is supervised."""
-
-        def paint(latents: Tensor, finest: int) -> Painted:
-            synthesis = PartialSynthesis(subject, latents, moving=0, blocks=(finest,))
-            return synthesis.paint(latents[:, :0])
-
-        side, coarsest = subject.generator.config.resolution, (min(blocks),)
-        if spec.mask is None or bool((spec.mask == 1).all()):
-            # No handle knows what else its target asks for: of all pictures that have it there,
-            # the nearest one is wanted.
-            kept = paint(latents, min(blocks))
-            fixed = shares(latents.new_ones(1, 1, side, side), kept, coarsest)
-            held = Held(kept=kept, movable={}, fixed=fixed, everywhere=True)
-            return cls(held=held, weight=engine.still_weight)
-        mask = movable = spec.mask.to(latents)
-        kept = paint(subject.pivot.latents.detach(), max(blocks))
-        spilt = False
-        if start is not None and start.touched is not None:
-            touched = start.touched.to(latents)
-            # What earlier edits changed and this one fixes is kept by the loss alone.
-            spilt = bool(((touched > 0) & (mask == 0)).any())
-            movable = torch.maximum(mask, touched)
-            kept = merge(paint(latents, max(blocks)), kept, touched)
-        held = Held(
-            kept=kept,
-            movable=shares(movable, kept, held_sides(side)),
-            fixed=shares(1 - mask, kept, coarsest if spilt else blocks),
-            everywhere=spilt,
-        )
-        return cls(held=held, weight=engine.mask_weight, movable=movable)
 
 
 def default_blocks(resolution: int) -> tuple[int, ...]:

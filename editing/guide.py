@@ -41,8 +41,8 @@ class GuidedEngine:
 
     @property
     def max_steps(self) -> int:
-        """Number of steps at most, of both."""
-        return STRIDES + self.drag.max_steps
+        """Number of steps at most: strides count, and one of the drag is taken at least."""
+        return self.drag.max_steps
 
     def steps(
         self, subject: Inversion, spec: DragSpec, start: EditStart | None = None, /
@@ -58,14 +58,15 @@ class GuidedEngine:
             taken = step.index
             if nearest is None or step.mean_distance < nearest.mean_distance:
                 nearest, best = step, taken
-            if taken - best >= DETOUR:
+            if taken - best >= DETOUR or taken >= self.max_steps - 1:
                 break
         if nearest is None or best == 0:
             rest, onward = spec, start
         else:
             rest = spec.seen_from(nearest.points)
             onward = EditStart.after(nearest.latents, spec, start)
-        for step in self.drag.steps(subject, rest, onward):
+        drag = replace(self.drag, max_steps=self.max_steps - taken)
+        for step in drag.steps(subject, rest, onward):
             # The drag starts where a stride has been shown already.
             if step.index or step.stopped is not None:
                 yield replace(step, index=taken + step.index)
@@ -86,6 +87,8 @@ class GuidedEngine:
             spacing=fine / 2,
             patch_radii=patch_radii(points, targets, largest=coarse, least=fine / 2),
         )
+        anchors = spec.anchors.to(points.device)
+        reach = torch.where(anchors, torch.inf, self.drag.reach_for(spec) * pixel)
         movable = None if spec.mask is None else EditStart.after(latents, spec, start).touched
         with torch.no_grad():
             track = track_subpixel(synthesis(latents), points, search)
@@ -94,14 +97,13 @@ class GuidedEngine:
             if stride:
                 with torch.no_grad():
                     points = track(synthesis(here), points)
-            distance = (targets - points).norm(dim=1)
-            yield EditStep(
+            yield EditStep.measured(
                 index=stride,
-                points=points.clone(),
+                points=points,
+                targets=targets,
+                anchors=anchors,
+                reach=reach,
                 loss=0.0,
-                mean_distance=distance[~spec.anchors.to(distance.device)].mean().item(),
-                reached=spec.anchors.to(distance.device)
-                | (distance <= self.drag.reach_for(spec) * pixel),
                 latents=here,
                 movable=movable,
             )

@@ -170,14 +170,13 @@ class _Reference:
 
     def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
         """An `EditStep` with its distances."""
-        distance = (self.targets - points).norm(dim=1)
-        moving = distance[~self.anchors]
-        return EditStep(
+        return EditStep.measured(
             index=index,
-            points=points.clone(),
+            points=points,
+            targets=self.targets,
+            anchors=self.anchors,
+            reach=self.reach,
             loss=loss,
-            mean_distance=moving.mean().item() if len(moving) else 0.0,
-            reached=distance <= self.reach,
             latents=latents,
         )
 

@@ -72,6 +72,43 @@ class EditStep:
     movable: Tensor | None = None
     stopped: StopReason | None = None
 
+    @classmethod
+    def measured(
+        cls,
+        *,
+        index: int,
+        points: Tensor,
+        targets: Tensor,
+        anchors: Tensor,
+        reach: Tensor | float,
+        loss: float,
+        latents: Tensor,
+        movable: Tensor | None = None,
+    ) -> EditStep:
+        """A step with its distances.
+
+        Args:
+            index: see above, as are the others that are not explained.
+            points: `[N, 2]` where the handles are now.
+            targets: `[N, 2]`.
+            anchors: `[N]` bool, handles that do not move and do not count for the mean.
+            reach: crop pixels from its target at which a handle is there; of each handle or all.
+            loss: see above.
+            latents: see above.
+            movable: see above.
+        """
+        distance = (targets - points).norm(dim=1)
+        moving = distance[~anchors]
+        return cls(
+            index=index,
+            points=points.clone(),
+            loss=loss,
+            mean_distance=moving.mean().item() if len(moving) else 0.0,
+            reached=distance <= reach,
+            latents=latents,
+            movable=movable,
+        )
+
 
 class Engine(Protocol):
     """Edits an inversion; implementations are frozen dataclasses of their options."""
