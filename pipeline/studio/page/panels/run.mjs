@@ -51,8 +51,6 @@ function updateRun(state) {
   button.disabled = !running && (next === "none" || state.runWhenReady);
   byId("run-icon").setAttribute("href", running ? "#i-stop" : "#i-play");
   say(byId("run-label"), running ? "Stop" : state.runWhenReady ? "Runs when the face is ready" : next === "continue" ? "Continue" : "Run");
-  button.dataset.tip = running ? "Stop; what was reached is kept" : "Run";
-  button.dataset.key = running ? "Esc" : "Enter";
   byId("run-progress").hidden = !running;
   if (running) fill(byId("run-progress"), job);
   const { text, kind } = runRemark(state);
