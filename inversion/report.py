@@ -75,17 +75,17 @@ class InversionReport:
         found: list[str] = []
         if self.perceptual > POOR:
             found.append(
-                f"the inversion is poor (perceptual distance {self.perceptual:.2f}, above "
-                f"{POOR}): edits may look odd; take a higher quality, or hide what covers the face"
+                f"the inversion is poor (perceptual distance {self.perceptual:.3f}, above {POOR:.3f}): "
+                "edits may look odd; take a higher quality, or hide what covers the face"
             )
         if self.distance > FAR:
             found.append(
                 f"the inversion lies far from the faces that the generator knows "
-                f"({self.distance:.1f} deviations, above {FAR}): edits may fall short"
+                f"({self.distance:.2f} deviations, above {FAR:.2f}): edits may fall short"
             )
         if self.kept is not None and self.kept < KEPT:
             found.append(
-                f"tuning took expressions from the face ({max(0, self.kept):.0%} of what they did "
+                f"tuning took expressions from the face ({max(0, self.kept):.1%} of what they did "
                 f"is left, below {KEPT:.0%}): large edits may show faults; take balanced or best, "
                 "which keep them"
             )

@@ -201,7 +201,7 @@ def test_the_built_in_generators_files_are_small(tmp_path: Path) -> None:
     [
         ("perceptual", 0.3, "poor"),
         ("distance", 1.5, "far from"),
-        ("kept", 0.4, "40% of what they did is left"),
+        ("kept", 0.4, "40.0% of what they did is left"),
     ],
 )
 def test_a_report_warns_of_inversions_that_edit_badly(
