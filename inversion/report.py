@@ -75,8 +75,9 @@ class InversionReport:
         found: list[str] = []
         if self.perceptual > POOR:
             found.append(
-                f"the inversion is poor (perceptual distance {self.perceptual:.3f}, above {POOR:.3f}): "
-                "edits may look odd; take a higher quality, or hide what covers the face"
+                f"the inversion is poor (perceptual distance {self.perceptual:.3f}, above "
+                f"{POOR:.3f}): edits may look odd; take a higher quality, or hide what covers the "
+                "face"
             )
         if self.distance > FAR:
             found.append(
