@@ -24,7 +24,7 @@ const PREPARING = ["encode", "project", "tune"];
 
 const STOPS = {
   reached: "Arrived",
-  stalled: "Came no nearer",
+  stalled: "Done",
   "step cap": "Out of steps",
   stopped: "Stopped",
   interrupted: "Interrupted",
