@@ -221,7 +221,7 @@ class _Drag:
         synthesis = PartialSynthesis(subject, latents, moving=engine.layers, blocks=blocks)
         if spec.mask is None or bool((spec.mask == 1).all()):
             weight = engine.still_weight
-            keep = Keep.of_all(subject, latents, weight=weight, block=min(blocks))
+            keep = Keep.of_all(subject, latents, weight=weight, blocks=blocks)
         else:
             weight = engine.mask_weight
             keep = Keep.fixed_by(spec.mask, subject, start, weight=weight, blocks=blocks)

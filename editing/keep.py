@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from editing.held import Held, Painted, held_sides, merge, shares
+from editing.held import COARSEST_HELD, Held, Painted, held_sides, merge, shares
 from editing.steps import EditStart
 from editing.synthesis import PartialSynthesis
 from inversion.types import Inversion
@@ -27,12 +27,15 @@ class Keep:
     movable: Tensor | None = None
 
     @classmethod
-    def of_all(cls, subject: Inversion, latents: Tensor, *, weight: float, block: int) -> Keep:
-        """Keep the picture of some latents as a whole, by the features of one block.
+    def of_all(
+        cls, subject: Inversion, latents: Tensor, *, weight: float, blocks: tuple[int, ...]
+    ) -> Keep:
+        """Keep the picture of some latents as a whole, by the features of one coarse block.
 
         No handle knows what else its target asks for: of all pictures that have it there, the
         nearest one is wanted.
         """
+        block = min(*blocks, COARSEST_HELD)
         kept = _paint(subject, latents, block)
         side = subject.generator.config.resolution
         fixed = shares(latents.new_ones(1, 1, side, side), kept, [block])
@@ -69,7 +72,7 @@ class Keep:
         held = Held(
             kept=kept,
             movable=shares(movable, kept, held_sides(subject.generator.config.resolution)),
-            fixed=shares(1 - mask, kept, (min(blocks),) if spilt else blocks),
+            fixed=shares(1 - mask, kept, (min(*blocks, COARSEST_HELD),) if spilt else blocks),
             everywhere=spilt,
         )
         return cls(held=held, weight=weight, movable=movable)

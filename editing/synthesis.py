@@ -196,11 +196,8 @@ class PartialSynthesis:
             return {}
         sides = sorted({layer.side for layer in self.layers})
         apart = {
-            block: [(0, 0, block, block)] * len(around)
-            if block in whole
-            else boxes_around(around, margin, block, self.resolution)
-            for block in self.blocks
-        }
+            block: boxes_around(around, margin, block, self.resolution) for block in self.blocks
+        } | {side: [(0, 0, side, side)] * len(around) for side in whole}
         together = {block: [box_around(boxes)] for block, boxes in apart.items()}
         return min((plan_windows(reads, sides) for reads in (apart, together)), key=self._work)
 
