@@ -62,7 +62,7 @@ class Visit:
         visit = cls(page=browser.new_context(**options, **context).new_page())
         visit.page.on("pageerror", lambda error: visit.wrong.append(str(error)))
         visit.page.on("websocket", visit._listen)
-        visit.page.goto(address)
+        visit.page.goto(address, timeout=PATIENCE_MS)
         visit.until(lambda state: bool(state))
         return visit
 
