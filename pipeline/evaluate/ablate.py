@@ -82,7 +82,7 @@ def variants(resolution: int) -> list[Variant]:
     for length in (1.0, 4.0):
         add("step length", f"{length:g} px@512", replace(base, step_length=length))
     # How far a picture is moved decides its Frechet; the reference stops at 8 on a crop of 128.
-    for reach in (4.0, 8.0):
+    for reach in (4.0, 7.0, 8.0):
         add("reach", f"{reach:g} px@512", replace(base, reach=reach))
     for weight in (0.0, 3.0):
         add("still weight", f"{weight:g}", replace(base, still_weight=weight))

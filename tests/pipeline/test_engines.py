@@ -96,10 +96,11 @@ def test_edits_go_on_and_branch(inverted: Path, tmp_path: Path, capsys: Capture)
     shutil.copytree(inverted, tmp_path / "s")
     session = ["--session", str(tmp_path / "s")]
     quick = [*session, "--device", "cpu", "--max-steps", "4"]
+    pull = ["--drag", "226,100:226,105", "--region", "face"]
     assert main(["drag", *quick, "--preset", "smile"]) == 0
-    assert main(["drag", *quick, "--drag", "226,100:226,105", "--from", "1"]) == 0
+    assert main(["drag", *quick, *pull, "--from", "1"]) == 0
     assert main(["drag", *quick, "--preset", "raise-brows", "--from", "1"]) == 0
-    assert main(["drag", *quick, "--drag", "226,100:226,105"]) == 0
+    assert main(["drag", *quick, *pull]) == 0
     capsys.readouterr()
     assert main(["edits", *session, "--json"]) == 0
     edits = json.loads(capsys.readouterr().out)["edits"]
