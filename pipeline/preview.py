@@ -33,7 +33,7 @@ MARGIN = 0.06
 QUICK = CompositeOptions(
     enlarged=128, flow=FlowOptions(refinement=5), interpolation=cv2.INTER_CUBIC
 )
-"""Composes frames: the flow from half the resolution is nearly the same once it is smoothed."""
+"""Composes frames: small renderings are compared as they are, nearly alike once smoothed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -310,11 +310,12 @@ def _remarks(plan: Plan, subject: Subject, way: _Way) -> tuple[str, ...]:
     """What to say about the handles on the picture that they were set on."""
     if plan.request is None:
         return ()
-    stored, pivot = way.stored, subject.inversion.pivot.latents
-    picture = subject.draw(stored.latents.to(pivot), stored.movable) if stored else None
-    alignment = subject.selection.alignment
-    before = subject.inversion.render() if picture is None else picture
-    return remark_on_handles(plan.request.drags, before, alignment)
+    inversion, stored = subject.inversion, way.stored
+    if stored is None:
+        before = inversion.render()
+    else:
+        before = subject.draw(stored.latents.to(inversion.pivot.latents), stored.movable)
+    return remark_on_handles(plan.request.drags, before, subject.selection.alignment)
 
 
 @contextmanager
