@@ -140,10 +140,18 @@ export class Actions {
     else this.#point(change);
   }
 
-  nudge([dx, dy]) {
-    const face = app.chosenFace(this.#store.state);
-    return this.#point((draft, id, point) =>
-      drafts.setTarget(draft, id, intoSquare(face.square, [point.to[0] + dx, point.to[1] + dy])));
+  /** Move the target of the chosen point, or the divider, by canvas pixels; false without either. */
+  step([dx, dy]) {
+    const { state } = this.#store;
+    if (state.compare !== null) {
+      this.#store.change(app.compare, state.compare + (5 * dx) / state.canvas[0]);
+      return true;
+    }
+    if (!state.selected || !state.view) return false;
+    const { square } = app.chosenFace(state);
+    const scale = Math.max(state.view.scale, 0.05);
+    return this.#point((draft, id, { to }) =>
+      drafts.setTarget(draft, id, intoSquare(square, [to[0] + dx / scale, to[1] + dy / scale])));
   }
 
   addPoint(place) {
@@ -205,12 +213,12 @@ export class Actions {
   stop = () => this.#ask("stop");
   cancel = (job) => this.#ask("cancel", { job });
 
-  /** Esc: stop a run, else let go of the chosen point, else end the comparison. */
+  /** Esc: stop a run, else end the comparison, else let go of the chosen point. */
   escape() {
     const { state } = this.#store;
     if (app.working(state) === "run") this.stop();
-    else if (state.selected) this.#store.change(app.select, null);
-    else this.#store.change(app.compare, null);
+    else if (state.compare !== null) this.#store.change(app.compare, null);
+    else this.#store.change(app.select, null);
   }
 
   export = (what) => this.#ask("export", { what });

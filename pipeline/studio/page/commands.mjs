@@ -59,9 +59,9 @@ export function createKeyboard(store, actions, pointer, run) {
     else if (command === "hold-before") store.change(app.before, true);
     else if (command === "nudge" || command === "nudge-far") {
       const far = command === "nudge-far" ? 10 : 1;
-      if (!store.state.selected || !store.state.view) return;
-      const step = far / Math.max(store.state.view.scale, 0.05);
-      actions.nudge(arrow(event.key).map((way) => way * step));
+      if (!actions.step(arrow(event.key).map((way) => way * far))) return;
+    } else if (command === "escape" && pointer.abandon()) {
+      // What was being pulled is where it was.
     } else if (!event.repeat || command.startsWith("zoom") || command.startsWith("brush")) run(command);
     event.preventDefault();
   });

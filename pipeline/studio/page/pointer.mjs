@@ -67,16 +67,23 @@ export class Pointer {
       this.#gesture = { name: "pinch" };
       return;
     }
-    this.#store.change(app.pointed, place);
-    this.#gesture = { ...this.#begin(event, place), start: place, last: place, moved: false };
+    const { selected } = state;
+    this.#gesture = { ...this.#begin(event, place), start: place, last: place, moved: false, selected };
+    this.#point(event, place);
     this.#cursor(place);
+  }
+
+  /** Where the pointer is; of what is pulled, where that is. */
+  #point({ pointerType }, [x, y]) {
+    const [dx, dy] = this.#gesture?.offset ?? [0, 0];
+    this.#store.change(app.pointed, [x - dx, y - dy], pointerType === "touch");
   }
 
   /** What a press at a place starts. */
   #begin(event, place) {
     const { state } = this.#store;
     if (event.button === 1 || this.#space || state.tool === "pan") return { name: "pan" };
-    if (this.#onDivider(place)) return { name: "divide" };
+    if (state.compare !== null) return { name: this.#onDivider(place) ? "divide" : "pan" };
     if (event.button !== 0) return { name: "none" };
     const face = this.#faceUnder(place);
     if (!app.chosenFace(state)) return face ? { name: "choose", face } : { name: "pan" };
@@ -95,7 +102,7 @@ export class Pointer {
     const hit = this.#hit(place, reach);
     if (hit) {
       this.#store.change(app.select, hit.point.id);
-      return { name: hit.part, id: hit.point.id, draft: app.draftOf(state) };
+      return { name: hit.part, id: hit.point.id, draft: app.draftOf(state), offset: away(place, hit.at) };
     }
     const at = views.toPhoto(state.view, place);
     if (!app.editable(state, at)) return null;
@@ -106,7 +113,7 @@ export class Pointer {
     const { id } = draft.points.at(-1);
     this.#store.change(app.gestured, draft);
     this.#store.change(app.select, id);
-    return { name: "target", id, draft, fresh: true, offset: [at[0] - start[0], at[1] - start[1]] };
+    return { name: "target", id, draft, fresh: true, offset: away(place, views.toCanvas(state.view, start)) };
   }
 
   #move(event) {
@@ -117,7 +124,7 @@ export class Pointer {
       if (this.#down.size === 2) this.#pinch(before);
       return;
     }
-    this.#store.change(app.pointed, place);
+    this.#point(event, place);
     if (!this.#gesture || !this.#down.has(event.pointerId)) {
       this.#cursor(place);
       return;
@@ -147,9 +154,8 @@ export class Pointer {
 
   #pull(place) {
     const { state } = this.#store;
-    const { name, id, draft, offset = [0, 0] } = this.#gesture;
-    const [x, y] = views.toPhoto(state.view, place);
-    const to = intoSquare(app.chosenFace(state).square, [x - offset[0], y - offset[1]]);
+    const { name, id, draft, offset } = this.#gesture;
+    const to = intoSquare(app.chosenFace(state).square, views.toPhoto(state.view, away(place, offset)));
     const set = name === "target" ? drafts.setTarget : drafts.setHandle;
     this.#store.change(app.gestured, set(draft, id, to));
   }
@@ -189,10 +195,18 @@ export class Pointer {
     this.#abandon();
   }
 
+  /** Take back what the pointer is pulling or painting; false where there is nothing. */
+  abandon() {
+    if (!["target", "handle", "paint"].includes(this.#gesture?.name)) return false;
+    this.#abandon();
+    return true;
+  }
+
   #abandon() {
     this.#area.abandon();
-    this.#gesture = null;
     this.#store.change(app.gestured, null);
+    if (this.#gesture) this.#store.change(app.select, this.#gesture.selected);
+    this.#gesture = null;
   }
 
   #twice(event) {
@@ -220,9 +234,9 @@ export class Pointer {
     for (const point of app.draftOf(state).points) {
       const ends = drafts.moves(point) ? ["target", "handle"] : ["target"];
       for (const part of ends) {
-        const [x, y] = views.toCanvas(state.view, part === "target" ? (drafts.moves(point) ? point.to : point.at) : point.at);
-        const distance = Math.hypot(x - place[0], y - place[1]);
-        if (distance <= reach && (!best || distance < best.distance)) best = { point, part, distance };
+        const at = views.toCanvas(state.view, part === "target" && drafts.moves(point) ? point.to : point.at);
+        const distance = Math.hypot(...away(place, at));
+        if (distance <= reach && (!best || distance < best.distance)) best = { point, part, at, distance };
       }
     }
     return best;
@@ -255,7 +269,7 @@ export class Pointer {
     if (!state.desk?.photo || !state.view) return "default";
     if (this.#gesture?.name === "pan") return "grabbing";
     if (this.#space || state.tool === "pan") return "grab";
-    if (this.#onDivider(place)) return "divide";
+    if (state.compare !== null) return this.#onDivider(place) ? "divide" : "grab";
     const face = this.#faceUnder(place);
     if (!app.chosenFace(state)) return face ? "pick" : "grab";
     if (face && this.#onBadge(face, place)) return "pick";
@@ -264,4 +278,9 @@ export class Pointer {
     if (app.editable(state, views.toPhoto(state.view, place))) return "cross";
     return face ? "pick" : "grab";
   }
+}
+
+/** The way from one place to another. */
+function away([x, y], from) {
+  return [x - from[0], y - from[1]];
 }

@@ -8,9 +8,10 @@ const LARGEST = 2048;
 const CELL = 256;
 const REST_MS = 250;
 
+/** One for each who looks: the canvas and the loupe look at different parts. */
 export class Detail {
   #album;
-  #wanted = null;
+  #awaited = null;
   #timer = 0;
 
   constructor(album) {
@@ -18,7 +19,7 @@ export class Detail {
   }
 
   /**
-   * Draw the part in the canvas, or around the pointer for the loupe, once it is there.
+   * Draw the part once it is there.
    *
    * @param context in photo pixels
    * @param scale device pixels per photo pixel
@@ -29,14 +30,19 @@ export class Detail {
     const rect = cells(looked, photo);
     if (!rect) return;
     const address = `photos/${photo.photo}/window?rect=${rect.join(",")}`;
-    if (this.#wanted === address) {
+    if (this.#album.knows(address)) {
       this.#album.get(address, rect)?.draw(context, scale);
-      return;
+    } else if (this.#awaited !== address) {
+      this.#await(address, rect);
     }
-    // Only where the view rests: a pan would ask for dozens.
+  }
+
+  // Only where the view rests: a pan would ask for dozens.
+  #await(address, rect) {
     clearTimeout(this.#timer);
+    this.#awaited = address;
     this.#timer = setTimeout(() => {
-      this.#wanted = address;
+      this.#awaited = null;
       this.#album.get(address, rect);
     }, REST_MS);
   }

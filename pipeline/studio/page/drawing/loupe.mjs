@@ -14,17 +14,16 @@ function scaleOf(view, density) {
   return view.scale < 0.8 * full ? full : view.scale * 2;
 }
 
-/** Whether the loupe is seen: asked for, or a point is being pulled in a photo shown small. */
-export function loupeShown(state, density) {
-  if (!state.pointer || state.before) return false;
-  const pulling = state.gesture !== null && state.view.scale * density < 0.8;
-  return state.show.loupe || pulling;
+/** Whether the loupe is seen: asked for, or a point is pulled in a photo shown small or by a finger. */
+export function loupeShown({ pointer, finger, before, gesture, view, show }, density) {
+  if (!pointer || before) return false;
+  const hard = finger || view.scale * density < 0.8;
+  return show.loupe || (gesture !== null && hard);
 }
 
 /** Draw the loupe; `pictures(context, scale, state)` draws the photo in its own pixels. */
-export function drawLoupe(context, state, photo, density, pictures) {
+export function drawLoupe(context, state, density, pictures) {
   if (!loupeShown(state, density)) return;
-  const [px, py] = state.pointer;
   const [cx, cy] = centre(state);
   const scale = scaleOf(state.view, density);
   const [x, y] = toPhoto(state.view, state.pointer);
@@ -42,11 +41,17 @@ export function drawLoupe(context, state, photo, density, pictures) {
   context.translate(-x, -y);
   const view = { scale, x: RADIUS - x * scale, y: RADIUS - y * scale };
   const canvas = [2 * RADIUS, 2 * RADIUS];
-  pictures(context, scale * density, { ...state, compare: null, view, canvas });
+  pictures(context, scale * density, { ...state, compare: null, before: isBefore(state), view, canvas });
   context.restore();
-  drawRim(context, [cx, cy], `${Math.round(scale * density * 100)} %`, [px, py]);
+  drawRim(context, [cx, cy], `${Math.round(scale * density * 100)} %`);
 }
 
+/** Whether the pointer is on the divider's side of the photo as it was. */
+function isBefore({ pointer, compare, canvas }) {
+  return compare !== null && pointer[0] < compare * canvas[0];
+}
+
+/** Beside the pointer and above it, where no finger and no hand is. */
 function centre({ pointer: [x, y], canvas: [width] }) {
   const left = x - RADIUS - AWAY;
   const side = left - RADIUS > 8 || x + 2 * RADIUS + AWAY > width ? left : x + RADIUS + AWAY;

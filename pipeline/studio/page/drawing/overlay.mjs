@@ -22,7 +22,8 @@ const FONT = "600 12px system-ui, sans-serif";
 /** Draw everything; the context is in CSS pixels of the canvas. */
 export function drawOverlay(context, state, area) {
   context.lineJoin = context.lineCap = "round";
-  if (!state.before) {
+  // Beside the photo as it was, all this would be in the way.
+  if (!state.before && state.compare === null) {
     drawFaces(context, state);
     drawArea(context, state, area);
     if (state.show.landmarks) drawLandmarks(context, state);
@@ -119,9 +120,9 @@ function drawArea(context, state, area) {
   context.restore();
 }
 
-// Over what a run has just made, and beside the photo as it was, a tint would be in the way.
+// Over what a run has just made a tint would be in the way.
 function areaShown(state) {
-  return state.show.area && state.compare === null && app.working(state) !== "run" && app.nextRun(state) !== "continue";
+  return state.show.area && app.working(state) !== "run" && app.nextRun(state) !== "continue";
 }
 
 function drawLandmarks(context, state) {

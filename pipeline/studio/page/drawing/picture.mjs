@@ -48,17 +48,17 @@ export class Album {
   #pictures = new Map();
   #load;
   #loaded;
-  #most;
+
+  /** Number of pictures kept; it must not be less than one drawing takes. */
+  most = 6;
 
   /**
    * @param load address -> Promise of a blob
    * @param loaded called when a picture arrived
-   * @param most number of pictures kept
    */
-  constructor(load, loaded, most = 6) {
+  constructor(load, loaded) {
     this.#load = load;
     this.#loaded = loaded;
-    this.#most = most;
   }
 
   /** The picture at an address, or null while it is on its way. */
@@ -71,6 +71,11 @@ export class Album {
     }
     this.#fetch(address, rect);
     return null;
+  }
+
+  /** Whether a picture was asked for and is kept, or on its way. */
+  knows(address) {
+    return this.#pictures.has(address);
   }
 
   /** Whether a picture could not be loaded. */
@@ -99,9 +104,15 @@ export class Album {
     this.#loaded();
   }
 
+  /** Give everything back. */
+  clear() {
+    for (const { picture } of this.#pictures.values()) picture?.close();
+    this.#pictures.clear();
+  }
+
   #shrink() {
     for (const [address, { picture }] of this.#pictures) {
-      if (this.#pictures.size <= this.#most) return;
+      if (this.#pictures.size <= this.most) return;
       if (!picture) continue;
       picture.close();
       this.#pictures.delete(address);

@@ -12,12 +12,17 @@ import { drawLoupe } from "./loupe.mjs";
 import { drawOverlay } from "./overlay.mjs";
 import { Album } from "./picture.mjs";
 
+// The photo, parts at full resolution for canvas and loupe, and what was shown before.
+const KEPT_BESIDE = 6;
+
 export class Stage {
   #store;
   #wire;
   #area;
   #album;
+  #photoId = null;
   #detail;
+  #loupeDetail;
   #frame = null;
   #drawn = "";
   #photo = byId("picture");
@@ -30,6 +35,7 @@ export class Stage {
     this.#area = area;
     this.#album = new Album((path) => wire.blob(path), () => this.refresh());
     this.#detail = new Detail(this.#album);
+    this.#loupeDetail = new Detail(this.#album);
     new ResizeObserver(() => this.#resize()).observe(byId("stage"));
     store.view((state) => this.#draw(state));
   }
@@ -83,6 +89,7 @@ export class Stage {
       this.#drawn = "";
       return;
     }
+    this.#makeRoom(state.desk);
     const { view, compare, before, desk, canvas } = state;
     const key = JSON.stringify([view, compare, before, desk.photo.photo, desk.face, canvas, desk.layers]);
     if (key !== this.#drawn) {
@@ -92,7 +99,14 @@ export class Stage {
     const context = this.#clear(this.#overlay);
     context.setTransform(this.#density, 0, 0, this.#density, 0, 0);
     drawOverlay(context, state, this.#area);
-    drawLoupe(context, state, this.#photo, this.#density, (c, scale, s) => this.#pictures(c, scale, s));
+    drawLoupe(context, state, this.#density, (c, scale, s) => this.#pictures(c, scale, s, this.#loupeDetail));
+  }
+
+  /** Pictures of another photo are given back; of this one, those that one drawing takes fit in. */
+  #makeRoom({ photo, layers }) {
+    if (photo.photo !== this.#photoId) this.#album.clear();
+    this.#photoId = photo.photo;
+    this.#album.most = KEPT_BESIDE + layers.length;
   }
 
   #clear(canvas) {
@@ -107,11 +121,11 @@ export class Stage {
     const { scale, x, y } = state.view;
     const d = this.#density;
     context.setTransform(scale * d, 0, 0, scale * d, x * d, y * d);
-    this.#pictures(context, scale * d, state);
+    this.#pictures(context, scale * d, state, this.#detail);
   }
 
   /** Photo and edits, in photo pixels. */
-  #pictures(context, scale, state) {
+  #pictures(context, scale, state, detail) {
     const { photo } = state.desk;
     const base = this.#album.get(`photos/${photo.photo}/picture`, [0, 0, photo.width, photo.height]);
     if (!base) {
@@ -120,7 +134,7 @@ export class Stage {
       return;
     }
     base.draw(context, scale);
-    this.#detail.draw(context, scale, photo, seen(state));
+    detail.draw(context, scale, photo, seen(state));
     if (state.before) return;
     context.save();
     if (state.compare !== null) {

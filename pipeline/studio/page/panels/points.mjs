@@ -80,7 +80,7 @@ function way(point) {
 function updateBar(state) {
   const bar = byId("point-bar");
   const point = app.draftOf(state).points.find(({ id }) => id === state.selected);
-  const shown = point && !state.gesture && !state.before && state.view && state.tool === "drag" &&
+  const shown = point && !state.gesture && !state.before && state.compare === null && state.view && state.tool === "drag" &&
     app.working(state) !== "run";
   bar.hidden = !shown;
   if (!shown) return;

@@ -34,6 +34,7 @@ export function initial() {
     brush: { radius: 24, softness: 0.4 },
     selected: null,
     pointer: null,
+    finger: false,
     show: { landmarks: false, loupe: false, area: true },
     compare: null,
     before: false,
@@ -182,9 +183,9 @@ export function faceView(state) {
   return face?.window ? fit(face.window, state.canvas) : fitPhoto(photoSize(state), state.canvas);
 }
 
-/** Take another tool. */
+/** Take another tool; that ends a comparison, in which nothing can be set. */
 export function tool(state, name) {
-  return { ...state, tool: name, gesture: null };
+  return { ...state, tool: name, gesture: null, compare: name === "pan" ? state.compare : null };
 }
 
 /** Change the brush; radius in canvas pixels, softness 0 .. 1. */
@@ -218,9 +219,9 @@ export function select(state, id) {
   return { ...state, selected: id };
 }
 
-/** Where the pointer is on the canvas, or null. */
-export function pointed(state, place) {
-  return { ...state, pointer: place };
+/** Where the pointer is on the canvas, or null; and whether it is a finger, which hides the place. */
+export function pointed(state, place, finger = false) {
+  return { ...state, pointer: place, finger };
 }
 
 /** The draft as it is while the pointer is down; null ends that. */
