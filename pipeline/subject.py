@@ -78,26 +78,34 @@ def select(
     if square is not None:
         if face is not None:
             raise RequestError("a face and a square are given: choose one of --face and --crop")
-        return take_square(photo, square, resolution, drawn=drawn)
+        return take_square((photo.width, photo.height), square, resolution, drawn=drawn)
     if models.domain == "whole":
         if face is not None:
             raise RequestError(
                 f"the generator {models.generator_name} takes photos as they are and knows no "
                 "faces: leave out --face, or choose a square with --crop"
             )
-        side = min(photo.width / drawn, photo.height)
-        middle = (photo.width - side * drawn) / 2, (photo.height - side) / 2
-        return take_square(photo, (*middle, side), resolution, drawn=drawn)
+        extent = photo.width, photo.height
+        return take_square(extent, middle_square(extent, drawn), resolution, drawn=drawn)
     faces = detect(photo, models)
     chosen = choose_face(faces, face, edit)
     return Selection(faces=faces, face=chosen, alignment=align_face(chosen, resolution))
 
 
-def take_square(photo: Photo, square: Square, resolution: int, *, drawn: float = 1.0) -> Selection:
+def middle_square(extent: tuple[int, int], drawn: float = 1.0) -> Square:
+    """The largest square in the middle of a photo of that width and height."""
+    width, height = extent
+    side = min(width / drawn, height)
+    return (width - side * drawn) / 2, (height - side) / 2, side
+
+
+def take_square(
+    extent: tuple[int, int], square: Square, resolution: int, *, drawn: float = 1.0
+) -> Selection:
     """Take an upright square of the photo as it is, or its middle part.
 
     Args:
-        photo: Where to take it.
+        extent: Width and height of the photo.
         square: Corner of the part that is drawn, and side of the square.
         resolution: Side of the crop.
         drawn: See `Alignment`.
@@ -105,12 +113,12 @@ def take_square(photo: Photo, square: Square, resolution: int, *, drawn: float =
     Raises:
         RequestError: It reaches out of the photo, or is smaller than the working minimum.
     """
-    x, y, side = square
+    (width, height), (x, y, side) = extent, square
     # NaN compares false, so it is refused here too.
-    if not (x >= 0 and y >= 0 and x + drawn * side <= photo.width and y + side <= photo.height):
+    if not (x >= 0 and y >= 0 and x + drawn * side <= width and y + side <= height):
         raise RequestError(
             f"the square {x:g},{y:g},{side:g} reaches out of the photo of "
-            f"{photo.width} x {photo.height} pixels: give corner and side of one inside it"
+            f"{width} x {height} pixels: give corner and side of one inside it"
         )
     if not side >= MIN_SQUARE:
         raise RequestError(

@@ -17,7 +17,6 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pipeline.faces import Face
 from pipeline.session import Json
 from pipeline.studio.draft import read_object
 from pipeline.studio.errors import (
@@ -29,7 +28,8 @@ from pipeline.studio.errors import (
 from pipeline.studio.jobs import Control
 from pipeline.studio.materials import keep_expression, keep_mask
 from pipeline.studio.pages import Page
-from pipeline.studio.records import PhotoRecord, Slot, read_faces
+from pipeline.studio.parts import face_of, read_part
+from pipeline.studio.records import Part, PhotoRecord, Slot
 from pipeline.studio.runs import keep_pictures
 from pipeline.studio.studio import Studio
 from pipeline.studio.viewing import Viewing
@@ -42,7 +42,7 @@ UPLOADS_AT_ONCE = 2
 
 _KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 _FRESH = {"Cache-Control": "no-store"}
-_FACE = "/photos/{photo}/faces/{face:int}"
+_PART = "/photos/{photo}/faces/{face}"
 
 
 def make_app(studio: Studio) -> Starlette:
@@ -62,13 +62,13 @@ def make_app(studio: Studio) -> Starlette:
         Route("/photos/{photo}/picture", addresses.picture),
         Route("/photos/{photo}/window", addresses.window),
         Route("/photos/{photo}/thumbnail", addresses.thumbnail),
-        Route(_FACE + "/thumbnail", addresses.face_thumbnail),
-        Route(_FACE + "/regions/{name}", addresses.region),
-        Route(_FACE + "/masks", addresses.add_mask, methods=["POST"]),
-        Route(_FACE + "/masks/{mask}", addresses.mask),
-        Route(_FACE + "/expressions", addresses.add_expression, methods=["POST"]),
-        Route(_FACE + "/edits/{edit:int}/picture", addresses.edit_picture),
-        Route(_FACE + "/edits/{edit:int}/thumbnail", addresses.edit_thumbnail),
+        Route(_PART + "/thumbnail", addresses.part_thumbnail),
+        Route(_PART + "/regions/{name}", addresses.region),
+        Route(_PART + "/masks", addresses.add_mask, methods=["POST"]),
+        Route(_PART + "/masks/{mask}", addresses.mask),
+        Route(_PART + "/expressions", addresses.add_expression, methods=["POST"]),
+        Route(_PART + "/edits/{edit:int}/picture", addresses.edit_picture),
+        Route(_PART + "/edits/{edit:int}/thumbnail", addresses.edit_thumbnail),
         Route("/downloads/{name}", addresses.download),
         WebSocketRoute("/socket", addresses.socket),
         Mount("/", StaticFiles(directory=PAGE, html=True, check_dir=False)),
@@ -109,39 +109,39 @@ class Addresses:
         """The photo, small."""
         return FileResponse(await self._viewing.thumbnail(self._record(request)), headers=_KEPT)
 
-    async def face_thumbnail(self, request: Request) -> Response:
-        """A face, small."""
-        found = await self._viewing.face(self._record(request), self._face(request))
+    async def part_thumbnail(self, request: Request) -> Response:
+        """A face or a square, small."""
+        found = await self._viewing.part(self._record(request), self._part(request))
         return FileResponse(found, headers=_KEPT)
 
     async def region(self, request: Request) -> Response:
         """A region of a face as a mask."""
         content = await self._viewing.region(
-            self._record(request), self._face(request), request.path_params["name"]
+            self._record(request), self._part(request), request.path_params["name"]
         )
         return Response(content, media_type="image/png", headers=_KEPT)
 
     async def add_mask(self, request: Request) -> Response:
         """Take a painted mask."""
         async with self._uploads:
-            record, face = self._record(request), self._face(request)
-            mask = await self._viewing.read_mask(record, face, await _read_body(request))
-            folder = self._studio.shelf.face_folder(record, face.index) / "masks"
+            record, part = self._record(request), self._part(request)
+            mask = await self._viewing.read_mask(record, part, await _read_body(request))
+            folder = record.folder_of(part) / "masks"
             return JSONResponse({"mask": await run_in_threadpool(keep_mask, folder, mask)})
 
     async def mask(self, request: Request) -> Response:
         """A mask that was painted before."""
-        record, face = self._record(request), self._face(request)
-        folder = self._studio.shelf.face_folder(record, face.index)
-        content = await self._viewing.mask(record, face, folder, request.path_params["mask"])
+        record, part = self._record(request), self._part(request)
+        folder = record.folder_of(part)
+        content = await self._viewing.mask(record, part, folder, request.path_params["mask"])
         return Response(content, media_type="image/png", headers=_KEPT)
 
     async def add_expression(self, request: Request) -> Response:
         """Take another photo, whose expression is wanted."""
         async with self._uploads:
-            record, face = self._record(request), self._face(request)
+            record, part = self._record(request), self._part(request)
             content, name = await _read_body(request), _read_name(request)
-            folder = self._studio.shelf.face_folder(record, face.index) / "expressions"
+            folder = record.folder_of(part) / "expressions"
             return JSONResponse(await self._find_expression(folder, content, name))
 
     async def edit_picture(self, request: Request) -> Response:
@@ -212,18 +212,17 @@ class Addresses:
     def _record(self, request: Request) -> PhotoRecord:
         return self._studio.shelf.record(request.path_params["photo"])
 
-    def _face(self, request: Request) -> Face:
-        number = request.path_params["face"]
-        for face in read_faces(self._record(request)) or ():
-            if face.index == number:
-                return face
-        raise UnknownError(f"there is no face {number}")
+    def _part(self, request: Request) -> Part:
+        record, part = self._record(request), read_part(request.path_params["face"])
+        if face_of(record, part) is None and part not in self._studio.shelf.squares(record):
+            raise UnknownError("there is no such square")
+        return part
 
     def _slot(self, request: Request) -> Slot:
-        record, face = self._record(request), self._face(request)
+        record, part = self._record(request), self._part(request)
         studio, name = self._studio, request.query_params.get("v", "")
-        slots = {slot.id: slot for slot in studio.shelf.slots(record, face.index)}
-        return slots.get(name) or studio.shelf.slot(record, face.index, studio.desk.settings)
+        slots = {slot.id: slot for slot in studio.shelf.slots(record, part)}
+        return slots.get(name) or studio.shelf.slot(record, part, studio.desk.settings)
 
 
 async def _send(socket: WebSocket, page: Page) -> None:

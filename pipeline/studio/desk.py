@@ -1,36 +1,38 @@
-"""What lies on the desk: a photo, one of its faces, the settings, and that face's history."""
+"""What lies on the desk: a photo, a face or square of it, the settings, and its history."""
 
+from pipeline.models import Models
 from pipeline.session import Json
 from pipeline.studio.document import Document, EditNote
 from pipeline.studio.draft import Draft
 from pipeline.studio.errors import UnknownError
 from pipeline.studio.layers import Layer, find_layers
 from pipeline.studio.materials import mask_file
-from pipeline.studio.records import PhotoRecord, Slot, read_faces
+from pipeline.studio.parts import face_of, read_part, select_part
+from pipeline.studio.records import Part, PhotoRecord, Slot, part_json, read_faces
 from pipeline.studio.settings import StudioSettings, read_settings
 from pipeline.studio.shelf import Shelf
 
 
 class Desk:
-    """The current photo, face, settings and document; all of it is on disk after every change.
+    """The current photo, part, settings and document; all of it is on disk after every change.
 
     Attributes:
         shelf: Where everything is kept.
         record: The photo, or None.
-        face: Number of the face, or None.
+        part: Its face or square that is edited, or None.
         settings: How it is inverted and dragged.
-        document: History of the face's inversion; an empty one without a face.
+        document: History of the part's inversion; an empty one without a part.
     """
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.record: PhotoRecord | None = None
-        self.face: int | None = None
+        self.part: Part | None = None
         self.settings = StudioSettings()
         self.document = Document.begin(Draft())
 
-    def recall(self) -> tuple[PhotoRecord, int | None] | None:
-        """Take up the settings of the last life; returns the photo and the face of then.
+    def recall(self) -> tuple[PhotoRecord, Part | None] | None:
+        """Take up the settings of the last life; returns the photo and the part of then.
 
         Raises:
             PhotodragError: They are damaged, or not here any more.
@@ -39,24 +41,24 @@ class Desk:
         self.settings = read_settings(kept.get("settings", {}), self.settings)
         if kept.get("photo") is None:
             return None
-        face = kept.get("face")
-        return self.shelf.record(str(kept["photo"])), face if isinstance(face, int) else None
+        part = None if kept.get("face") is None else read_part(kept["face"])
+        return self.shelf.record(str(kept["photo"])), part
 
     def keep(self) -> None:
         """Remember what lies here."""
         record: Json = {
             "photo": self.record and self.record.photo,
-            "face": self.face,
+            "face": None if self.part is None else part_json(self.part),
             "settings": self.settings.to_json(),
         }
         self.shelf.keep_desk(record)
 
     @property
     def slot(self) -> Slot | None:
-        """The inversion that is worked on, done or not; None without a face."""
-        if self.record is None or self.face is None:
+        """The inversion that is worked on, done or not; None without a part."""
+        if self.record is None or self.part is None:
             return None
-        return self.shelf.slot(self.record, self.face, self.settings)
+        return self.shelf.slot(self.record, self.part, self.settings)
 
     @property
     def needed_photo(self) -> PhotoRecord:
@@ -74,40 +76,44 @@ class Desk:
         """The inversion that is worked on.
 
         Raises:
-            UnknownError: No face is chosen.
+            UnknownError: Neither a face nor a square is chosen.
         """
         slot = self.slot
         if slot is None:
-            raise UnknownError("no face is chosen")
+            raise UnknownError("neither a face nor a square is chosen")
         return slot
 
     @property
     def remark(self) -> str:
-        """What is to be said of the face's history; mostly nothing."""
+        """What is to be said of the history; mostly nothing."""
         if self.slot is None or not self.document.skipped:
             return ""
         return (
-            "part of this face's history is damaged and left out; the damaged file is kept in "
+            "part of this history is damaged and left out; the damaged file is kept in "
             f"{self.slot.folder}"
         )
 
-    def lay(self, record: PhotoRecord | None, face: int | None = None) -> None:
-        """Take a photo, and a face of it; the only one is taken without being asked for."""
+    def lay(self, record: PhotoRecord | None, part: Part | None = None) -> None:
+        """Take a photo, and a part of it; an only face is taken without being asked for."""
         self.record = record and self.shelf.touch(record)
-        known = {each.index for each in (record and read_faces(record)) or ()}
-        self.face = face if face in known else (1 if len(known) == 1 else None)
+        faces = [each.index for each in (record and read_faces(record)) or ()]
+        known: list[Part] = [*faces, *(self.shelf.squares(record) if record else ())]
+        self.part = part if part in known else (known[0] if len(known) == 1 else None)
         self.recall_document()
 
-    def choose_face(self, face: int | None) -> None:
-        """Turn to another face.
+    def choose(self, part: Part | None, models: Models) -> None:
+        """Turn to another face, or to a square, which need not have been drawn before.
 
         Raises:
-            UnknownError: The photo has none of that number.
+            UnknownError: The photo has no face of that number.
+            RequestError: The square reaches out of the photo, or is too small.
         """
-        known = {each.index for each in read_faces(self.needed_photo) or ()}
-        if face is not None and face not in known:
-            raise UnknownError(f"there is no face {face}")
-        self.face = face
+        if isinstance(part, int):
+            face_of(self.needed_photo, part)
+        elif part is not None:
+            select_part(self.needed_photo, part, models)
+            self.shelf.begin(self.needed_photo, part)
+        self.part = part
         self.recall_document()
 
     def set(self, settings: StudioSettings) -> bool:
@@ -120,12 +126,12 @@ class Desk:
         """Say which mask shows what hides the face, None for nothing; returns as `set` does.
 
         Raises:
-            UnknownError: No face is chosen, or the mask is not here.
+            UnknownError: Nothing is chosen, or the mask is not here.
         """
         before = self.needed_slot
         if mask is not None:
             mask_file(before.folder.parent, mask)
-        self.shelf.keep_hidden(before.record, before.face, mask)
+        self.shelf.keep_hidden(before.record, before.part, mask)
         return self._turn_from(before)
 
     def _turn_from(self, before: Slot | None) -> bool:
@@ -140,7 +146,7 @@ class Desk:
         """Go on with this document.
 
         Raises:
-            UnknownError: No face is chosen.
+            UnknownError: Neither a face nor a square is chosen.
         """
         self.needed_slot.keep_document(document)
         self.document = document
@@ -155,7 +161,7 @@ class Desk:
             self.document = grown
 
     def layers(self, edit: int) -> list[Layer]:
-        """What every face of the photo shows, the current one this edit."""
+        """What every part of the photo shows, the current one this edit."""
         if self.record is None:
             return []
         slot = self.slot

@@ -13,7 +13,7 @@ from pipeline.session import Json
 from pipeline.studio.document import UNTOUCHED, Document, EditNote
 from pipeline.studio.layers import Layer
 from pipeline.studio.materials import mask_file
-from pipeline.studio.records import PhotoRecord, Slot
+from pipeline.studio.records import Part, PhotoRecord, Slot, part_name
 from pipeline.version import VERSION
 from weights.store import DEFAULT_GENERATOR
 
@@ -33,9 +33,9 @@ def output_name(record: PhotoRecord, suffix: str | None = None) -> str:
 def recipe(record: PhotoRecord, layers: Sequence[Layer], models: Models) -> Json:
     """What leads from the photo to the edits that its faces show.
 
-    One edit of one face is a file for `photodrag edit --spec`. A chain has a list of requests
-    instead, each on top of the one before, with points on the photo as it was then; several faces
-    have a list of such recipes, each for the photo with the faces before it edited.
+    One edit of one face or square is a file for `photodrag edit --spec`. A chain has a list of
+    requests instead, each on top of the one before, with points on the photo as it was then;
+    several faces have a list of such recipes, each for the photo with the faces before it edited.
     """
     told: Json = {
         "photodrag": VERSION,
@@ -48,7 +48,7 @@ def recipe(record: PhotoRecord, layers: Sequence[Layer], models: Models) -> Json
 
 def _recipe_of_face(layer: Layer) -> Json:
     slot, path = layer.slot, layer.document.path(layer.edit)
-    told: Json = {"face": slot.face, "quality": slot.quality, "seed": slot.seed}
+    told: Json = _part(slot.part) | {"quality": slot.quality, "seed": slot.seed}
     told |= {"hidden": str(_hidden_file(slot))} if slot.hidden else {}
     if len(path) == 1 and not path[0].continued:
         return told | {"request": path[0].request, "end": _end(path[0])}
@@ -56,6 +56,10 @@ def _recipe_of_face(layer: Layer) -> Json:
         {"request": note.request, "continued": note.continued, "end": _end(note)} for note in path
     ]
     return told | {"requests": requests}
+
+
+def _part(part: Part) -> Json:
+    return {"face": part} if isinstance(part, int) else {"crop": list(part)}
 
 
 def command_line(slot: Slot, document: Document, models: Models) -> str:
@@ -72,7 +76,8 @@ def command_line(slot: Slot, document: Document, models: Models) -> str:
     if len(path) > 1 or path[0].continued or path[0].stopped == "stopped":
         words = ["composite", "--session", str(slot.session), "--edit", str(edit)]
         return shlex.join(["photodrag", *words, *output])
-    words = ["edit", slot.record.origin or str(slot.record.file), "--face", str(slot.face)]
+    flag = "--face" if isinstance(slot.part, int) else "--crop"
+    words = ["edit", slot.record.origin or str(slot.record.file), flag, part_name(slot.part)]
     words += _networks(slot, models)
     words += _request_words(cast("dict[str, Any]", path[0].request), slot, edit)
     return shlex.join(["photodrag", *words, *output])

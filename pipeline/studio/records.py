@@ -17,6 +17,9 @@ from pipeline.studio.document import Document, read_document
 from pipeline.studio.errors import MessageError
 from weights.errors import PhotodragError
 
+Part = int | tuple[int, int, int]
+"""What of a photo is edited: number of a face, or corner x, y and side of a square, in pixels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoRecord:
@@ -49,22 +52,27 @@ class PhotoRecord:
         """Where everything about the photo lies."""
         return self.file.parent
 
+    def folder_of(self, part: Part) -> Path:
+        """Where everything about a part lies; its thumbnail has the same name and ".jpg"."""
+        kind = "face" if isinstance(part, int) else "square"
+        return self.folder / f"{kind}-{part_name(part)}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """One inversion of one face, and its history.
+    """One inversion of one part of a photo, and its history.
 
     Attributes:
         record: The photo.
-        face: Number of the face.
+        part: What is inverted.
         quality: Of the inversion.
         seed: Of the inversion.
         folder: Where all of it lies.
-        hidden: Name of the mask of what hides the face; None where nothing does.
+        hidden: Name of the mask of what hides it; None where nothing does.
     """
 
     record: PhotoRecord
-    face: int
+    part: Part
     quality: str
     seed: int
     folder: Path
@@ -124,6 +132,16 @@ class Slot:
             SessionError: The disk does not take it.
         """
         keep_record(self.document_file, document.to_json())
+
+
+def part_name(part: Part) -> str:
+    """A part in addresses, and as `--face` or `--crop` takes it: "2", "120,80,300"."""
+    return str(part) if isinstance(part, int) else ",".join(map(str, part))
+
+
+def part_json(part: Part) -> int | str:
+    """A part as pages and files name it: a number, or a square's text."""
+    return part if isinstance(part, int) else part_name(part)
 
 
 def keep_faces(record: PhotoRecord, faces: Sequence[Face]) -> None:

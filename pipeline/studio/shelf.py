@@ -3,12 +3,13 @@
     token  desk.json  lock                 the address's secret; what lies on the desk; who writes
     photos/ID/photo.jpg  about.json        the file as it came, ID from its SHA-256; its name
     photos/ID/faces.json                   the faces, once looked for
-    photos/ID/face-2/masks/ID.png          painted masks, as large as the photo
-    photos/ID/face-2/expressions/ID.json   landmarks of other faces
-    photos/ID/face-2/hidden.json           which of these masks shows what hides the face
-    photos/ID/face-2/SLOT/session/         a session of the library (`pipeline.session`)
-    photos/ID/face-2/SLOT/document.json    history and draft
-    photos/ID/face-2/SLOT/pictures/        what edits look like, made again where missing
+    photos/ID/face-2/  square-X,Y,SIZE/    what was begun of a face or a drawn square:
+      masks/ID.png                         painted masks, as large as the photo
+      expressions/ID.json                  landmarks of other faces
+      hidden.json                          which of these masks shows what hides it
+      SLOT/session/                        a session of the library (`pipeline.session`)
+      SLOT/document.json                   history and draft
+      SLOT/pictures/                       what edits look like, made again where missing
 
 A slot is one inversion: quality, seed, generator, and what hides the face.
 """
@@ -30,12 +31,20 @@ from pipeline.photo import Photo, read_photo
 from pipeline.session import Json, write_atomically
 from pipeline.studio.errors import MessageError, UnknownError
 from pipeline.studio.pictures import write_bytes
-from pipeline.studio.records import PhotoRecord, Slot, keep_record, read_named, read_record
+from pipeline.studio.records import (
+    Part,
+    PhotoRecord,
+    Slot,
+    keep_record,
+    read_named,
+    read_record,
+)
 from pipeline.studio.settings import StudioSettings
 
 ID_LENGTH = 16
 _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
-_FACE = re.compile(r"face-(\d+)")
+_FACE = re.compile(r"face-(\d{1,6})")
+_SQUARE = re.compile(r"square-(\d{1,6}),(\d{1,6}),(\d{1,6})")
 _SLOT = re.compile(
     r"(?P<quality>[a-z]+)-(?P<seed>\d+)-(?P<generator>[0-9a-f]{8})"
     rf"(-(?P<hidden>[0-9a-f]{{{ID_LENGTH}}}))?"
@@ -157,44 +166,63 @@ class Shelf:
         """
         shutil.rmtree(self.record(photo).folder, ignore_errors=True)
 
-    def slot(self, record: PhotoRecord, face: int, settings: StudioSettings) -> Slot:
+    def slot(self, record: PhotoRecord, part: Part, settings: StudioSettings) -> Slot:
         """The place of one inversion; it need not exist yet."""
-        hidden = self._hidden(record, face)
+        hidden = self._hidden(record, part)
         name = f"{settings.quality}-{settings.seed}-{self._generator}"
         return Slot(
             record=record,
-            face=face,
+            part=part,
             quality=settings.quality,
             seed=settings.seed,
-            folder=self.face_folder(record, face) / (f"{name}-{hidden}" if hidden else name),
+            folder=record.folder_of(part) / (f"{name}-{hidden}" if hidden else name),
             hidden=hidden,
         )
 
-    def keep_hidden(self, record: PhotoRecord, face: int, mask: str | None) -> None:
-        """Note which mask shows what hides a face; None for nothing."""
-        keep_record(self.face_folder(record, face) / "hidden.json", {"mask": mask})
+    def keep_hidden(self, record: PhotoRecord, part: Part, mask: str | None) -> None:
+        """Note which mask shows what hides a part; None for nothing."""
+        keep_record(record.folder_of(part) / "hidden.json", {"mask": mask})
 
-    def _hidden(self, record: PhotoRecord, face: int) -> str | None:
+    def _hidden(self, record: PhotoRecord, part: Part) -> str | None:
         try:
-            kept = read_record(self.face_folder(record, face) / "hidden.json") or {}
+            kept = read_record(record.folder_of(part) / "hidden.json") or {}
         except MessageError:
             return None
         mask = kept.get("mask")
         return mask if isinstance(mask, str) and _ID.fullmatch(mask) else None
 
-    def faces_begun(self, record: PhotoRecord) -> list[int]:
-        """Numbers of the faces about which anything is kept."""
-        found = (_FACE.fullmatch(path.name) for path in record.folder.iterdir())
-        return sorted(int(name[1]) for name in found if name)
+    def begun(self, record: PhotoRecord) -> list[Part]:
+        """Faces about which anything is kept, in the order of their numbers, then squares."""
+        names = [path.name for path in record.folder.iterdir()]
+        faces = sorted(int(found[1]) for found in map(_FACE.fullmatch, names) if found)
+        return [*faces, *self.squares(record)]
 
-    def slots(self, record: PhotoRecord, face: int) -> list[Slot]:
-        """All inversions of a face that were begun."""
-        folders = sorted(self.face_folder(record, face).glob("*-*-*/"))
+    def squares(self, record: PhotoRecord) -> list[tuple[int, int, int]]:
+        """All squares that were drawn, from left to right."""
+        found = (_SQUARE.fullmatch(path.name) for path in record.folder.iterdir())
+        return sorted((int(name[1]), int(name[2]), int(name[3])) for name in found if name)
+
+    def begin(self, record: PhotoRecord, part: Part) -> None:
+        """Keep a square, also while nothing is done in it."""
+        record.folder_of(part).mkdir(exist_ok=True)
+
+    def unused(self, record: PhotoRecord, part: Part) -> bool:
+        """Whether nothing was asked for in a part yet."""
+        return not any(slot.document_file.is_file() for slot in self.slots(record, part))
+
+    def drop(self, record: PhotoRecord, part: Part) -> None:
+        """Delete everything about a part."""
+        record.folder_of(part).with_suffix(".jpg").unlink(missing_ok=True)
+        shutil.rmtree(record.folder_of(part), ignore_errors=True)
+
+    def slots(self, record: PhotoRecord, part: Part) -> list[Slot]:
+        """All inversions of a part that were begun."""
+        folders = sorted(record.folder_of(part).glob("*-*-*/"))
         named = ((folder, _SLOT.fullmatch(folder.name)) for folder in folders)
         return [
             Slot(
                 record=record,
-                face=face,
+                part=part,
                 quality=name["quality"],
                 seed=int(name["seed"]),
                 folder=folder,
@@ -203,10 +231,6 @@ class Shelf:
             for folder, name in named
             if name and name["generator"] == self._generator
         ]
-
-    def face_folder(self, record: PhotoRecord, face: int) -> Path:
-        """Where everything about a face lies."""
-        return record.folder / f"face-{face}"
 
     def _read(self, folder: Path) -> PhotoRecord | None:
         try:

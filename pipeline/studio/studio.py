@@ -28,8 +28,9 @@ from pipeline.studio.jobs import Control, End, Job, Jobs, Kind, Work
 from pipeline.studio.layers import describe_layers
 from pipeline.studio.pages import Frame, Page, Pages
 from pipeline.studio.painter import Painter
+from pipeline.studio.parts import read_part
 from pipeline.studio.recipes import command_line, output_name
-from pipeline.studio.records import PhotoRecord, Slot, keep_faces, read_faces
+from pipeline.studio.records import Part, PhotoRecord, Slot, keep_faces, part_json, read_faces
 from pipeline.studio.runs import (
     Asked,
     Finished,
@@ -74,8 +75,8 @@ class Studio:
         desk, running, models = self.desk, self.jobs.running, self.workshop.models
         slot, document = desk.slot, desk.document
         return {
-            **views.describe_photos(self.shelf, desk.record, models.generator.config.resolution),
-            "face": desk.face,
+            **views.describe_photos(self.shelf, desk.record, models),
+            "face": None if desk.part is None else part_json(desk.part),
             "settings": desk.settings.to_json(),
             "hidden": slot and slot.hidden,
             "inversion": slot and views.describe_inversion(slot),
@@ -125,7 +126,8 @@ class Studio:
             "open": lambda m: self.open_photo(self.shelf.record(_text(m, "photo"))),
             "close": lambda _: self._close(),
             "forget": self._forget,
-            "face": self._choose_face,
+            "face": self._choose,
+            "drop": self._drop,
             "settings": self._set,
             "hide": self._hide,
             "invert": lambda _: self._invert(),
@@ -145,10 +147,10 @@ class Studio:
 
     # Desk
 
-    def open_photo(self, record: PhotoRecord, face: int | None = None) -> Json:
+    def open_photo(self, record: PhotoRecord, part: Part | None = None) -> Json:
         """Make a photo current; look for faces if nobody has."""
         self._drop_work()
-        self.desk.lay(record, face)
+        self.desk.lay(record, part)
         answer: Json = {"photo": record.photo}
         if read_faces(record) is None:
             answer["job"] = self.submit("faces", self._faces_work(record)).number
@@ -174,12 +176,37 @@ class Studio:
 
         return {"job": self.submit("forget", work).number}
 
-    def _choose_face(self, message: Record) -> Json:
+    def _choose(self, message: Record) -> Json:
         self._refuse_while_running()
-        face = message.get("face")
-        self.desk.choose_face(None if face is None else read_whole(face, "face"))
+        given, record, before = message.get("face"), self.desk.needed_photo, self.desk.part
+        part = None if given is None else read_part(given)
+        drawn = isinstance(part, tuple) and part not in self.shelf.squares(record)
+        self.desk.choose(part, self.workshop.models)
+        if drawn and isinstance(before, tuple) and self.shelf.unused(record, before):
+            self._drop_square(record, before)  # it was drawn again
         self._warm_up()
         return self._changed()
+
+    def _drop(self, message: Record) -> Json:
+        """Forget a square and all that was done in it."""
+        self._refuse_while_running()
+        part, record = read_part(message.get("face")), self.desk.needed_photo
+        if isinstance(part, int):
+            raise MessageError("a face is not forgotten without its photo")
+        if self.desk.part == part:
+            self.desk.choose(None, self.workshop.models)
+        return {"job": self._drop_square(record, part).number}
+
+    def _drop_square(self, record: PhotoRecord, square: Part) -> Job:
+        """Delete a square, behind whatever still works on it, which would write it anew."""
+        self._drop_work()
+
+        def work(_: Control) -> Callable[[], None]:
+            self.shelf.drop(record, square)
+            self.workshop.forget(record)
+            return lambda: None
+
+        return self.submit("forget", work)
 
     def _set(self, message: Record) -> Json:
         self._refuse_while_running()
@@ -220,7 +247,7 @@ class Studio:
         self._refuse_while_running()
         slot, moment = self.desk.needed_slot, self.desk.document.moment
         if not slot.inverted:
-            raise NoInversionError("this face is not inverted yet: invert it first")
+            raise NoInversionError("this is not inverted yet: invert it first")
         if continued and moment.shown == UNTOUCHED:
             raise MessageError("there is nothing to go on with: the untouched photo is shown")
         asked = Asked(

@@ -18,6 +18,7 @@ from pipeline.requestfile import read_mask
 from pipeline.session import write_atomically
 from pipeline.studio.errors import MessageError, UnknownError
 from pipeline.studio.materials import mask_file
+from pipeline.studio.parts import face_of, select_part
 from pipeline.studio.pictures import (
     bytes_of,
     display_size,
@@ -28,13 +29,13 @@ from pipeline.studio.pictures import (
     to_jpeg,
     write_bytes,
 )
-from pipeline.studio.records import PhotoRecord, read_named
+from pipeline.studio.records import Part, PhotoRecord, read_named
 from pipeline.studio.workshop import Workshop
 from pipeline.subject import align_face
 
 T = TypeVar("T")
 
-PHOTO_THUMBNAIL, FACE_THUMBNAIL = 192, 160
+PHOTO_THUMBNAIL, PART_THUMBNAIL = 192, 160
 WINDOW_SIDE = 2048
 REGION_SIDE = 1024
 FINE = 512
@@ -69,20 +70,15 @@ class Viewing:
 
         return await self._kept(record, record.folder / "thumbnail.jpg", make)
 
-    async def face(self, record: PhotoRecord, face: Face) -> Path:
-        """A face, small."""
+    async def part(self, record: PhotoRecord, part: Part) -> Path:
+        """A face or a square, small."""
 
         def make(photo: Photo) -> bytes:
-            (x0, y0, x1, y1), (width, height) = face.box, (photo.width, photo.height)
-            half = 0.75 * max(x1 - x0, y1 - y0)
-            x, y = (x0 + x1) / 2, (y0 + y1) / 2
-            window = (
-                max(int(x - half), 0), max(int(y - half), 0),
-                min(int(x + half) + 1, width), min(int(y + half) + 1, height),
-            )  # fmt: skip
-            return to_jpeg(thumbnail(bytes_of(photo, window), FACE_THUMBNAIL), photo)
+            face = face_of(record, part)
+            window = self.window_of(record, part) if face is None else _around(face, photo)
+            return to_jpeg(thumbnail(bytes_of(photo, window), PART_THUMBNAIL), photo)
 
-        return await self._kept(record, record.folder / f"face-{face.index}.jpg", make)
+        return await self._kept(record, record.folder_of(part).with_suffix(".jpg"), make)
 
     async def window(self, record: PhotoRecord, window: Window) -> bytes:
         """A part of the untouched photo at 100 %.
@@ -101,42 +97,43 @@ class Viewing:
 
         return await self._do(make)
 
-    async def region(self, record: PhotoRecord, face: Face, name: str) -> bytes:
+    async def region(self, record: PhotoRecord, part: Part, name: str) -> bytes:
         """A region of a face over the face's window.
 
         Raises:
-            UnknownError: There is none of that name.
+            UnknownError: There is none of that name, or no face.
         """
-        if name not in REGIONS:
+        face = face_of(record, part)
+        if name not in REGIONS or face is None:
             raise UnknownError(f"there is no region {name[:40]!r}")
 
         def make() -> bytes:
             square = align_face(face, FINE)
             landmarks = square.to_crop(face.landmarks)
             mask = region_mask(landmarks, [name], resolution=FINE)[0, 0].numpy()
-            reduced, window = _reduced(square, face_window(record, face), REGION_SIDE)
+            reduced, window = _reduced(square, self.window_of(record, part), REGION_SIDE)
             share = crop_to_photo(mask, reduced, window).clip(0, 1)
             return mask_picture((share * FULLY).round().astype(np.uint8))
 
         return await self._do(make)
 
-    async def read_mask(self, record: PhotoRecord, face: Face, content: bytes) -> Mask:
-        """A painted picture over the face's window as a mask of the photo's size.
+    async def read_mask(self, record: PhotoRecord, part: Part, content: bytes) -> Mask:
+        """A painted picture over the part's window as a mask of the photo's size.
 
         Raises:
             MessageError: It is no PNG, or too large.
         """
 
         def make() -> Mask:
-            x0, y0, x1, y1 = face_window(record, face)
+            x0, y0, x1, y1 = self.window_of(record, part)
             mask = np.zeros((record.height, record.width), np.uint8)
             mask[y0:y1, x0:x1] = read_mask_picture(content, (x1 - x0, y1 - y0))
             return mask
 
         return await self._do(make)
 
-    async def mask(self, record: PhotoRecord, face: Face, folder: Path, name: str) -> bytes:
-        """A kept mask over the face's window.
+    async def mask(self, record: PhotoRecord, part: Part, folder: Path, name: str) -> bytes:
+        """A kept mask over the part's window.
 
         Raises:
             UnknownError: There is none of that name.
@@ -144,10 +141,15 @@ class Viewing:
         file = mask_file(folder, name)
 
         def make() -> bytes:
-            x0, y0, x1, y1 = face_window(record, face)
+            x0, y0, x1, y1 = self.window_of(record, part)
             return mask_picture(read_mask(file)[y0:y1, x0:x1])
 
         return await self._do(make)
+
+    def window_of(self, record: PhotoRecord, part: Part) -> Window:
+        """The photo's rectangle in which a part's masks and edits lie."""
+        alignment = select_part(record, part, self._workshop.models, FINE).alignment
+        return alignment.window(record.width, record.height)
 
     async def _kept(self, record: PhotoRecord, path: Path, make: Callable[[Photo], bytes]) -> Path:
         def work() -> None:
@@ -167,9 +169,15 @@ class Viewing:
         return self._workshop.loaded(record) or read_named(record.file, record.name)
 
 
-def face_window(record: PhotoRecord, face: Face) -> Window:
-    """The photo's rectangle in which a face's masks and edits lie."""
-    return align_face(face, FINE).window(record.width, record.height)
+def _around(face: Face, photo: Photo) -> Window:
+    """A face with some of its surroundings."""
+    (x0, y0, x1, y1), (width, height) = face.box, (photo.width, photo.height)
+    half = 0.75 * max(x1 - x0, y1 - y0)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return (
+        max(int(x - half), 0), max(int(y - half), 0),
+        min(int(x + half) + 1, width), min(int(y + half) + 1, height),
+    )  # fmt: skip
 
 
 def _reduced(square: Alignment, window: Window, side: int) -> tuple[Alignment, Window]:

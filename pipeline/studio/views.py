@@ -15,12 +15,12 @@ from pipeline.models import Models
 from pipeline.session import Json, open_session
 from pipeline.studio.document import Document, EditNote
 from pipeline.studio.draft import MOST_POINTS
+from pipeline.studio.parts import select_part
 from pipeline.studio.pictures import MASK_SIDE, display_size
-from pipeline.studio.records import PhotoRecord, Slot, read_faces
+from pipeline.studio.records import Part, PhotoRecord, Slot, part_json, read_faces
 from pipeline.studio.settings import describe_engines
 from pipeline.studio.shelf import Shelf
 from pipeline.studio.sliders import describe_sliders, title_of
-from pipeline.subject import align_face
 from pipeline.version import VERSION
 from weights.errors import PhotodragError
 
@@ -61,8 +61,8 @@ def describe_studio(models: Models) -> Json:
     }
 
 
-def describe_photos(shelf: Shelf, record: PhotoRecord | None, resolution: int) -> Json:
-    """All photos, and the current one with its faces."""
+def describe_photos(shelf: Shelf, record: PhotoRecord | None, models: Models) -> Json:
+    """All photos, and the current one with its faces and squares."""
     told: Json = {
         "photos": [
             {"photo": r.photo, "name": r.name, "width": r.width, "height": r.height}
@@ -71,7 +71,7 @@ def describe_photos(shelf: Shelf, record: PhotoRecord | None, resolution: int) -
         "photo": None,
     }
     if record is not None:
-        faces = read_faces(record)
+        faces, squares = read_faces(record), shelf.squares(record)
         told["photo"] = {
             "photo": record.photo,
             "name": record.name,
@@ -82,7 +82,10 @@ def describe_photos(shelf: Shelf, record: PhotoRecord | None, resolution: int) -
             "notes": record.notes,
             "faces": None
             if faces is None
-            else [_describe_face(shelf, record, face, resolution) for face in faces],
+            else [
+                *(_describe_face(shelf, record, face, models) for face in faces),
+                *(_describe_square(shelf, record, square, models) for square in squares),
+            ],
         }
     return told
 
@@ -142,28 +145,37 @@ def _describe_edit(note: EditNote) -> Json:
     }
 
 
-def _describe_face(shelf: Shelf, record: PhotoRecord, face: Face, resolution: int) -> Json:
-    told: Json = {
-        "face": face.index,
+def _describe_face(shelf: Shelf, record: PhotoRecord, face: Face, models: Models) -> Json:
+    seen: Json = {
         "box": [round(x, 2) for x in face.box],
         "landmarks": round_points(face.landmarks),
         "score": round(face.score, 3),
+    }
+    return seen | _describe_part(shelf, record, face.index, models)
+
+
+def _describe_square(shelf: Shelf, record: PhotoRecord, square: Part, models: Models) -> Json:
+    told = _describe_part(shelf, record, square, models)
+    return {"box": told["window"], "landmarks": None, "score": None, **told}
+
+
+def _describe_part(shelf: Shelf, record: PhotoRecord, part: Part, models: Models) -> Json:
+    slots = shelf.slots(record, part)
+    told: Json = {
+        "face": part_json(part),
         "window": None,
         "square": None,
-        "inverted": False,
-        "edits": 0,
+        "inverted": any(slot.inverted for slot in slots),
+        "edits": sum(len(list(slot.pictures.glob("????.jpg"))) for slot in slots),
         "problem": None,
     }
     try:
-        square = align_face(face, resolution)
-        told["window"] = square.window(record.width, record.height)
-        told["square"] = {"centre": square.centre, "size": square.size, "angle": square.angle}
+        square = select_part(record, part, models).alignment
     except PhotodragError as error:
-        told["problem"] = str(error)
-    slots = shelf.slots(record, face.index)
-    told["inverted"] = any(slot.inverted for slot in slots)
-    told["edits"] = sum(len(list(slot.pictures.glob("????.jpg"))) for slot in slots)
-    return told
+        return told | {"problem": str(error)}
+    window = square.window(record.width, record.height)
+    shape: Json = {"centre": square.centre, "size": square.size, "angle": square.angle}
+    return told | {"window": window, "square": shape}
 
 
 def round_points(points: "np.ndarray[Any, Any]") -> list[list[float]]:

@@ -35,8 +35,9 @@ from pipeline.studio.errors import NoInversionError
 from pipeline.studio.jobs import Control
 from pipeline.studio.materials import mask_file
 from pipeline.studio.painter import Painter, Subject
-from pipeline.studio.records import PhotoRecord, Slot, read_faces, read_named
-from pipeline.subject import Selection, align_face, choose_face, cut, detect
+from pipeline.studio.parts import select_part
+from pipeline.studio.records import PhotoRecord, Slot, read_named
+from pipeline.subject import cut, detect
 
 Step = TypeVar("Step")
 
@@ -123,13 +124,13 @@ class Workshop:
         return detect(photo, self.models)
 
     def invert(self, slot: Slot, control: Control) -> Subject:
-        """Invert the slot's face, or load what was inverted before."""
+        """Invert the slot's part, or load what was inverted before."""
         if str(slot.folder) in self._subjects:
             self._subjects.move_to_end(str(slot.folder))
             return self._subjects[str(slot.folder)]
         control.announce("read")
         photo = self.photo(slot.record)
-        selection = self.select(slot)
+        selection = select_part(slot.record, slot.part, self.models)
         file = slot.hidden and mask_file(slot.folder.parent, slot.hidden)
         crop = cut(photo, selection, read_mask(file) if file else None)
         place = SessionPlace(folder=slot.session, photo=slot.record.file)
@@ -148,17 +149,6 @@ class Workshop:
             self._subjects.popitem(last=False)
         return subject
 
-    def select(self, slot: Slot) -> Selection:
-        """The slot's face and its square.
-
-        Raises:
-            FaceError: It is not there any more, or too small.
-        """
-        faces = read_faces(slot.record) or ()
-        face = choose_face(faces, slot.face)
-        alignment = align_face(face, self.models.generator.config.resolution)
-        return Selection(faces=faces, face=face, alignment=alignment)
-
     def subject(self, slot: Slot, control: Control) -> Subject:
         """What was inverted before.
 
@@ -166,7 +156,7 @@ class Workshop:
             NoInversionError: Nothing was.
         """
         if not slot.inverted:
-            raise NoInversionError("this face is not inverted yet: invert it first")
+            raise NoInversionError("this is not inverted yet: invert it first")
         return self.invert(slot, control)
 
     def forget(self, record: PhotoRecord) -> None:
