@@ -18,6 +18,8 @@ for (const [one, other] of PAIRS) {
   MIRRORED[other] = one;
 }
 
+const LEAST_DISTANCE = 1e-3;
+
 /** Landmarks that a person may want to pull, by name, as seen in the picture. */
 export const NAMED = [
   ["Left mouth corner", 48], ["Right mouth corner", 54],
@@ -28,8 +30,6 @@ export const NAMED = [
   ["Tip of the nose", 30], ["Chin", 8],
 ];
 
-const NEAR_LANDMARK = 0.08;
-
 function range(from, to) {
   return Array.from({ length: to - from }, (_, k) => from + k);
 }
@@ -39,38 +39,38 @@ function middle(points) {
   return [sum[0] / points.length, sum[1] / points.length];
 }
 
-/** The face's own frame: `across` is the unit vector along the eyes, `apart` their distance. */
-export function frame(landmarks) {
+/** The unit vector along the eyes. */
+function across(landmarks) {
   const left = middle(landmarks.slice(36, 42));
   const right = middle(landmarks.slice(42, 48));
   const apart = Math.hypot(right[0] - left[0], right[1] - left[1]) || 1;
-  const across = [(right[0] - left[0]) / apart, (right[1] - left[1]) / apart];
-  const mouth = middle([landmarks[48], landmarks[54]]);
-  return { origin: middle([middle([left, right]), mouth]), across, apart };
+  return [(right[0] - left[0]) / apart, (right[1] - left[1]) / apart];
 }
 
 /** A vector mirrored left-right in the face's frame. */
 export function mirrorWay(landmarks, [dx, dy]) {
-  const { across } = frame(landmarks);
-  const along = 2 * (dx * across[0] + dy * across[1]);
-  return [dx - along * across[0], dy - along * across[1]];
+  const [ux, uy] = across(landmarks);
+  const along = 2 * (dx * ux + dy * uy);
+  return [dx - along * ux, dy - along * uy];
 }
 
 /**
- * A place mirrored left-right. Near a landmark it is that landmark's counterpart, which is right
- * for turned heads, too; elsewhere the axis between the eyes and the mouth is the mirror.
+ * A place mirrored left-right. It lies to the counterparts of the landmarks as it lay to them, the
+ * near ones counting most (weights distance^-4, Shepard 1968): right for turned heads, too.
  */
 export function mirrorPlace(landmarks, place) {
-  const { origin, apart } = frame(landmarks);
-  const near = nearest(landmarks, place);
-  if (near.distance < NEAR_LANDMARK * apart) {
-    const from = landmarks[near.index];
-    const to = landmarks[MIRRORED[near.index]];
-    const way = mirrorWay(landmarks, [place[0] - from[0], place[1] - from[1]]);
-    return [to[0] + way[0], to[1] + way[1]];
-  }
-  const way = mirrorWay(landmarks, [place[0] - origin[0], place[1] - origin[1]]);
-  return [origin[0] + way[0], origin[1] + way[1]];
+  const sum = [0, 0];
+  let all = 0;
+  landmarks.forEach((landmark, index) => {
+    const from = [place[0] - landmark[0], place[1] - landmark[1]];
+    const weight = 1 / Math.max(Math.hypot(...from), LEAST_DISTANCE) ** 4;
+    const way = mirrorWay(landmarks, from);
+    landmarks[MIRRORED[index]].forEach((value, axis) => {
+      sum[axis] += weight * (value + way[axis]);
+    });
+    all += weight;
+  });
+  return sum.map((value) => value / all);
 }
 
 /** A point {at, to, lock} mirrored left-right. */

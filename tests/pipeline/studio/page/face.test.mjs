@@ -48,6 +48,13 @@ test("what lies far from landmarks is mirrored at the face's axis", () => {
   close(face.mirrorPlace(FACE, turned([5.2, 1.8])), turned([-5.2, 1.8]), 1e-3);
 });
 
+test("in a turned head a place between landmarks mirrors to between their counterparts", () => {
+  // The far side, x < 0, is seen half as wide.
+  const head = landmarks(([x, y]) => [x < 0 ? x / 2 : x, y]);
+  close(face.mirrorPlace(head, [-4.2 / 2, 3.8]), [4.2, 3.8], 0.6);
+  close(face.mirrorPlace(head, [4.2, 3.8]), [-4.2 / 2, 3.8], 0.6);
+});
+
 test("the way of a point is mirrored, too", () => {
   const pulled = turned([-3.5, 6]);
   const mirrored = face.mirrorPoint(FACE, { at: FACE[48], to: pulled, lock: false });
