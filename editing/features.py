@@ -17,7 +17,12 @@ from editing.windows import Window
 
 
 def sample_features(
-    features: Tensor, points: Tensor, resolution: int, window: Window | None = None
+    features: Tensor,
+    points: Tensor,
+    resolution: int,
+    window: Window | None = None,
+    *,
+    scale: float = 1.0,
 ) -> Tensor:
     """Read a feature map at any points of the crop.
 
@@ -33,6 +38,7 @@ def sample_features(
             window has several rectangles, `[N, ..., 2]`, each within its own.
         resolution: side of the crop in pixels.
         window: what the features show; default: the whole map.
+        scale: what the features are multiplied with.
 
     Returns:
         `[..., C]`, float32 or float64.
@@ -59,7 +65,7 @@ def sample_features(
     at = torch.stack((here, here + right), dim=1)
     at = torch.cat((at, at + below), dim=1)
     along = torch.stack((1 - share, share), dim=-1)
-    weights = (along[:, 1, :, None] * along[:, 0, None, :]).flatten(1).to(table.dtype)
+    weights = (along[:, 1, :, None] * scale * along[:, 0, None, :]).flatten(1).to(table.dtype)
     # A bag of four cells each: their weighted sum without copies of the cells.
     read = F.embedding_bag(at, table, per_sample_weights=weights, mode="sum")
     return read.reshape(*points.shape[:-1], table.shape[1])
@@ -90,19 +96,28 @@ class Features:
     def at(self, points: Tensor) -> Tensor:
         """Read all blocks: points `[..., 2]` in crop pixels -> `[..., C]`, C over all blocks.
 
+        See `each_at`.
+        """
+        return torch.cat(self.each_at(points), dim=-1)
+
+    def each_at(self, points: Tensor) -> list[Tensor]:
+        """Read each block: points `[..., 2]` in crop pixels -> `[..., C]` of each.
+
         Windows are read at `[N, ..., 2]`, N being the number of points that they lie around.
         Channels are scaled such that each block has the same share in a mean over channels.
         """
         channels = sum(each.shape[1] for each in self.maps)
         windows = self.windows or (None,) * len(self.maps)
-        return torch.cat(
-            [
-                sample_features(each, points, self.resolution, window)
-                * (channels / len(self.maps) / each.shape[1])
-                for each, window in zip(self.maps, windows, strict=True)
-            ],
-            dim=-1,
-        )
+        return [
+            sample_features(
+                each,
+                points,
+                self.resolution,
+                window,
+                scale=channels / len(self.maps) / each.shape[1],
+            )
+            for each, window in zip(self.maps, windows, strict=True)
+        ]
 
     def only(self, blocks: Sequence[int]) -> Features:
         """The maps of some blocks, named by their sides."""

@@ -38,16 +38,14 @@ class PatchTemplates:
     """What the first picture shows around each handle, on a lattice.
 
     Attributes:
-        values: `[N, D * D, C]` features, 0 outside each handle's disc.
-        inside: `[N, D * D]`, 1 inside the disc and 0 outside.
-        side: number D of the lattice's places along one side.
+        values: `[N, D, D, C]` for each block, features, 0 outside each handle's disc.
+        inside: `[N, D, D]`, 1 inside the disc and 0 outside.
         spacing: distance of the lattice's places, crop pixels.
         window: how many places to look in each direction.
     """
 
-    values: Tensor
+    values: tuple[Tensor, ...]
     inside: Tensor
-    side: int
     spacing: float
     window: int
 
@@ -59,20 +57,16 @@ class PatchTemplates:
         offsets = square_offsets(float(radii.max()) if len(radii) else 0.0, spacing).to(
             handles.device
         )
-        inside = offsets.norm(dim=-1).flatten() < radii[:, None].clamp(min=spacing / 2)
+        inside = offsets.norm(dim=-1) < radii[:, None, None].clamp(min=spacing / 2)
+        if len(offsets) > 1 and not inside[:, 0].any():
+            offsets, inside = offsets[1:-1, 1:-1], inside[:, 1:-1, 1:-1]
+        values = first.each_at(handles[:, None, None] + offsets)
         return cls(
-            values=first.at(handles[:, None] + offsets.flatten(0, 1)) * inside[..., None],
+            values=tuple(each * inside[..., None] for each in values),
             inside=inside.float(),
-            side=len(offsets),
             spacing=spacing,
             window=max(int(reach / spacing + _ROUNDING), 1),
         )
-
-
-def _corners(side: int, wide: int) -> Tensor:
-    """`[side * side]` indices of a square's places in the rows of a lattice `wide` places wide."""
-    axis = torch.arange(side)
-    return (axis[:, None] * wide + axis).flatten()
 
 
 def track_patches(features: Features, templates: PatchTemplates, points: Tensor) -> Tensor:
@@ -90,25 +84,40 @@ def track_patches(features: Features, templates: PatchTemplates, points: Tensor)
     Returns:
         `[N, 2]` where the handles are now, within the crop.
     """
-    side, spacing, around = templates.side, templates.spacing, templates.window
-    lattice = points[:, None, None] + square_offsets((around + side // 2) * spacing, spacing).to(
+    spacing, around, margin = templates.spacing, templates.window, templates.inside.shape[1] // 2
+    lattice = points[:, None, None] + square_offsets((around + margin) * spacing, spacing).to(
         points.device
     )
-    read = features.at(lattice.flatten(1, 2))
-    wide = lattice.shape[1]
-    # at[u, q]: the lattice's place u + q, for each candidate u and place q of the patch.
-    at = _corners(2 * around + 1, wide)[:, None] + _corners(side, wide)[None]
-    at = at.to(points.device)
-    crossed = torch.bmm(templates.values, read.transpose(1, 2)).gather(
-        2, at.t().expand(len(points), -1, -1)
-    )
-    energy = (read.square().sum(dim=2)[:, at] * templates.inside[:, None]).sum(dim=2)
-    candidates = slice(side // 2, side // 2 + 2 * around + 1)
+    distance, energy = torch.zeros((), device=points.device), torch.zeros_like(lattice[..., :1])
+    for value, read in zip(templates.values, features.each_at(lattice), strict=True):
+        energy = energy + torch.linalg.vector_norm(read, dim=-1, keepdim=True).square()
+        distance = distance - 2 * correlate(value, read)
+    distance = distance + correlate(templates.inside[..., None], energy)
+    candidates = slice(margin, margin + 2 * around + 1)
     q = lattice[:, candidates, candidates]
-    distance = (energy - 2 * crossed.sum(dim=1)).reshape(q.shape[:3])
     outside = ((q < 0) | (q > features.resolution)).any(dim=-1)
     distance = distance.masked_fill(outside, torch.inf)
     return _refined_minimum(distance, q, spacing).clamp(0, features.resolution)
+
+
+def correlate(patch: Tensor, picture: Tensor) -> Tensor:
+    """sum_q patch(q) picture(u + q) for all u where the patch lies in the picture.
+
+    Args:
+        patch: `[N, D, D, C]`.
+        picture: `[N, W, W, C]`.
+
+    Returns:
+        `[N, K, K]`, K = W - D + 1.
+    """
+    side, wide = patch.shape[1], picture.shape[1]
+    count = wide - side + 1
+    # A row of the patch against the rows that it may lie on, at all columns, is one product.
+    rows = picture.new_zeros(len(picture), side, count * wide)
+    for y in range(side):
+        rows.baddbmm_(patch[:, y], picture[:, y : y + count].flatten(1, 2).transpose(1, 2))
+    columns = rows.unflatten(2, (count, wide)).unfold(3, side, 1)
+    return columns.diagonal(dim1=1, dim2=4).sum(dim=-1)
 
 
 def _refined_minimum(distance: Tensor, q: Tensor, spacing: float) -> Tensor:

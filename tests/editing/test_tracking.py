@@ -10,7 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from editing.features import Features, sample_features
-from editing.tracking import PatchTemplates, disc_offsets, square_offsets, track_patches
+from editing.tracking import (
+    PatchTemplates,
+    correlate,
+    disc_offsets,
+    square_offsets,
+    track_patches,
+)
 
 SIDE = 64
 
@@ -57,6 +63,31 @@ def test_offsets() -> None:
     assert window.shape == (9, 9, 2)
     assert window[4, 4].tolist() == [0.0, 0.0]
     assert window[4, 8].tolist() == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(("side", "wide"), [(1, 5), (3, 7), (4, 4), (5, 6)])
+def test_correlates_at_every_place(side: int, wide: int) -> None:
+    source = torch.Generator().manual_seed(side)
+    patch = torch.randn(2, side, side, 3, generator=source)
+    picture = torch.randn(2, wide, wide, 3, generator=source)
+    around = picture.unfold(1, side, 1).unfold(2, side, 1)
+    expected = torch.einsum("nyxc,nuvcyx->nuv", patch, around)
+    torch.testing.assert_close(correlate(patch, picture), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_finds_the_least_sum_of_squares() -> None:
+    first, later = smooth_features(5), smooth_features(6)
+    handles, radii = torch.tensor([[30.2, 20.9], [12.7, 44.1]]), torch.tensor([4.0, 2.5])
+    templates = PatchTemplates.read(seen(first), handles, radii, spacing=1.0, reach=3.0)
+    assert templates.inside.sum(dim=(1, 2)).tolist() == [45, 21]
+    found = track_patches(seen(later), templates, handles)
+    for handle, radius, place in zip(handles, radii, found, strict=True):
+        patch = disc_offsets(float(radius), 1.0)
+        candidates = (handle + square_offsets(3.0, 1.0)).flatten(0, 1)
+        there = sample_features(later, candidates[:, None] + patch, SIDE)
+        change = there - sample_features(first, handle + patch, SIDE)
+        best = candidates[change.square().sum(dim=(1, 2)).argmin()]
+        assert (place - best).abs().max() <= 0.5
 
 
 @settings(max_examples=25, deadline=None)
