@@ -44,6 +44,7 @@ def describe_studio(models: Models) -> Json:
         "generator": {
             "name": models.generator_name,
             "resolution": models.generator.config.resolution,
+            "drawn": 1 / models.generator.config.height_to_width,
         },
         "limits": {
             "upload_bytes": MOST_UPLOAD,
@@ -154,9 +155,13 @@ def _describe_face(shelf: Shelf, record: PhotoRecord, face: Face, models: Models
     return seen | _describe_part(shelf, record, face.index, models)
 
 
-def _describe_square(shelf: Shelf, record: PhotoRecord, square: Part, models: Models) -> Json:
-    told = _describe_part(shelf, record, square, models)
-    return {"box": told["window"], "landmarks": None, "score": None, **told}
+def _describe_square(
+    shelf: Shelf, record: PhotoRecord, square: tuple[int, int, int], models: Models
+) -> Json:
+    x, y, side = square
+    box = [x, y, x + side / models.generator.config.height_to_width, y + side]
+    seen: Json = {"box": box, "landmarks": None, "score": None}
+    return seen | _describe_part(shelf, record, square, models)
 
 
 def _describe_part(shelf: Shelf, record: PhotoRecord, part: Part, models: Models) -> Json:

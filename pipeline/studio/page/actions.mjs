@@ -6,6 +6,7 @@
 import * as app from "./state/app.mjs";
 import * as drafts from "./state/draft.mjs";
 import { intoSquare, mirrorPoint } from "./state/face.mjs";
+import { nameOf } from "./state/square.mjs";
 import { errorTitle } from "./state/wording.mjs";
 import * as views from "./state/view.mjs";
 import { Refused } from "./wire.mjs";
@@ -63,10 +64,18 @@ export class Actions {
   closePhoto = () => this.#ask("close");
   forgetPhoto = (photo) => this.#ask("forget", { photo });
 
-  async chooseFace(number) {
-    if (number === this.#store.state.desk.face) return;
-    await this.#ask("face", { face: number });
+  async chooseFace(face) {
+    return face === this.#store.state.desk.face || this.#ask("face", { face });
   }
+
+  /** Edit a square, [x, y, side], in place of a face. */
+  async takeSquare(square) {
+    const taken = await this.chooseFace(nameOf(square));
+    this.#store.change(app.sketched, null);
+    if (taken) this.#store.change(app.tool, "drag");
+  }
+
+  dropSquare = () => this.#ask("drop", { face: this.#store.state.desk.face });
 
   prepare = () => this.#ask("invert");
 
@@ -177,7 +186,7 @@ export class Actions {
     const { state } = this.#store;
     const face = app.chosenFace(state);
     const landmarks = app.landmarksOf(state);
-    if (!face || points.length === 0) return;
+    if (!landmarks || points.length === 0) return;
     this.commit(points.reduce((all, point) => {
       const image = mirrorPoint(landmarks, point);
       return drafts.addMirrored(all, point, {

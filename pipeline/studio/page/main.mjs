@@ -43,7 +43,7 @@ const run = (command) => commands[command]?.();
 for (const view of [
   createStagePanels(store, actions),
   createTop(store, actions, run),
-  createFaces(actions),
+  createFaces(store, actions),
   createPresets(store, actions),
   createPoints(store, actions),
   createArea(store, actions, area),

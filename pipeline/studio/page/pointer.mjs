@@ -10,6 +10,7 @@ import { badgeOf } from "./drawing/overlay.mjs";
 import * as app from "./state/app.mjs";
 import * as drafts from "./state/draft.mjs";
 import { intoSquare, snap } from "./state/face.mjs";
+import { between } from "./state/square.mjs";
 import * as views from "./state/view.mjs";
 
 const REACH = { mouse: 11, pen: 14, touch: 24 };
@@ -85,6 +86,7 @@ export class Pointer {
     if (event.button === 1 || this.#space || state.tool === "pan") return { name: "pan" };
     if (state.compare !== null) return { name: this.#onDivider(place) ? "divide" : "pan" };
     if (event.button !== 0) return { name: "none" };
+    if (state.tool === "square") return { name: "square", from: views.toPhoto(state.view, place) };
     const face = this.#faceUnder(place);
     if (!app.chosenFace(state)) return face ? { name: "choose", face } : { name: "pan" };
     if (face && this.#onBadge(face, place)) return { name: "choose", face };
@@ -143,6 +145,8 @@ export class Pointer {
       this.#store.change(app.looked, views.panBy(state.view, pan));
     } else if (name === "divide") {
       this.#store.change(app.compare, place[0] / state.canvas[0]);
+    } else if (name === "square") {
+      this.#sketch(place);
     } else if (name === "paint") {
       // Fast strokes deliver several places per frame.
       const all = event.getCoalescedEvents?.() ?? [];
@@ -158,6 +162,13 @@ export class Pointer {
     const to = intoSquare(app.chosenFace(state).square, views.toPhoto(state.view, away(place, offset)));
     const set = name === "target" ? drafts.setTarget : drafts.setHandle;
     this.#store.change(app.gestured, set(draft, id, to));
+  }
+
+  #sketch(place) {
+    const { state } = this.#store;
+    const to = views.toPhoto(state.view, place);
+    const square = between(this.#gesture.from, to, app.photoSize(state), state.hello.generator.drawn);
+    this.#store.change(app.sketched, square);
   }
 
   #pinch(before) {
@@ -185,6 +196,7 @@ export class Pointer {
     if (name === "choose" && !moved) this.#actions.chooseFace(face.face);
     if (name === "pan" && !moved) this.#store.change(app.select, null);
     if (name === "paint") this.#area.end();
+    if (name === "square" && moved && state.sketch) this.#actions.takeSquare(state.sketch);
     if (name !== "target" && name !== "handle") return;
     if (state.gesture && (moved || fresh)) this.#actions.commit(state.gesture);
     else this.#store.change(app.gestured, null);
@@ -197,7 +209,7 @@ export class Pointer {
 
   /** Take back what the pointer is pulling or painting; false where there is nothing. */
   abandon() {
-    if (!["target", "handle", "paint"].includes(this.#gesture?.name)) return false;
+    if (!["target", "handle", "paint", "square"].includes(this.#gesture?.name)) return false;
     this.#abandon();
     return true;
   }
@@ -205,6 +217,7 @@ export class Pointer {
   #abandon() {
     this.#area.abandon();
     this.#store.change(app.gestured, null);
+    this.#store.change(app.sketched, null);
     if (this.#gesture) this.#store.change(app.select, this.#gesture.selected);
     this.#gesture = null;
   }
@@ -270,6 +283,7 @@ export class Pointer {
     if (this.#gesture?.name === "pan") return "grabbing";
     if (this.#space || state.tool === "pan") return "grab";
     if (state.compare !== null) return this.#onDivider(place) ? "divide" : "grab";
+    if (state.tool === "square") return "cross";
     const face = this.#faceUnder(place);
     if (!app.chosenFace(state)) return face ? "pick" : "grab";
     if (face && this.#onBadge(face, place)) return "pick";

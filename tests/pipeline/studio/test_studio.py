@@ -456,6 +456,37 @@ def test_points_that_may_slip_are_told(talk: Talk) -> None:
     assert "Point 1 at" in talk.state["edits"][0]["message"]
 
 
+def test_a_square_is_edited_as_the_command_line_does_it(talk: Talk, tmp_path: Path) -> None:
+    assert "reaches out of the photo" in talk.do("face", face="400,0,200")["message"]
+    assert "at least 64 are needed" in talk.do("face", face="0,0,20")["message"]
+    talk.do("face", face="100,100,300")
+    assert talk.state["face"] == "100,100,300"
+    # Drawn again at once: the first one gives way.
+    talk.do("face", face="90,110,320")
+    assert talk.idle()["face"] == "90,110,320"
+    assert [each["face"] for each in talk.state["photo"]["faces"]] == [1, "90,110,320"]
+    talk.work("invert")
+    square = talk.state["photo"]["faces"][1]
+    assert (square["window"], square["landmarks"]) == ([90, 110, 410, 430], None)
+    assert size_of(talk.ask(face_path(talk) + "/thumbnail").body) == (160, 160)
+    ask_for(talk, presets={"smile": 1.0})
+    assert "only a face has presets" in talk.work("run")["message"]
+    point = {"id": "a", "at": [250, 270], "to": [262, 262], "lock": False}
+    ask_for(talk, points=[point])
+    assert talk.work("run")["end"] == "done"
+    command = shlex.split(talk.state["command"])
+    assert command[command.index("--crop") + 1] == "90,110,320"
+    output = tmp_path / "edited.png"
+    command[command.index("-o") + 1] = str(output)
+    assert main([*command[1:], "--device", "cpu"]) == 0
+    assert exported(talk, what="photo") == output.read_bytes()
+    assert json.loads(exported(talk, what="recipe"))["crop"] == [90, 110, 320]
+    assert talk.do("drop", face=1)["code"] == "bad-request"
+    talk.work("drop", face="90,110,320")
+    assert [each["face"] for each in talk.state["photo"]["faces"]] == [1]
+    assert (talk.state["face"], talk.state["layers"]) == (None, [])
+
+
 def test_edits_of_two_faces_add_up(talk: Talk, portrait: Path, tmp_path: Path) -> None:
     with Image.open(portrait) as picture:
         pair = Image.new("RGB", (1024, 512))

@@ -9,6 +9,7 @@ import * as app from "../state/app.mjs";
 import { moves } from "../state/draft.mjs";
 import { corners } from "../state/face.mjs";
 import { placesOf } from "../state/frame.mjs";
+import { rectOf } from "../state/square.mjs";
 import { toCanvas } from "../state/view.mjs";
 
 const HANDLE = "#ff5a4f";
@@ -25,6 +26,7 @@ export function drawOverlay(context, state, area) {
   // Beside the photo as it was, all this would be in the way.
   if (!state.before && state.compare === null) {
     drawFaces(context, state);
+    drawSketch(context, state);
     drawArea(context, state, area);
     if (state.show.landmarks) drawLandmarks(context, state);
     drawPoints(context, state);
@@ -60,7 +62,7 @@ function drawBox(context, state, face, strong) {
   if (face.problem) context.setLineDash([4, 5]);
   stroke(context, LIGHT, strong ? 2 : 1.2);
   context.setLineDash([]);
-  drawBadge(context, badgeOf(state, face), String(face.face));
+  drawBadge(context, badgeOf(state, face), badgeText(face));
   context.restore();
 }
 
@@ -71,9 +73,13 @@ function drawBox(context, state, face, strong) {
 export function badgeOf(state, face) {
   const [x0, y0] = toCanvas(state.view, face.box.slice(0, 2));
   const [x1] = toCanvas(state.view, face.box.slice(2));
-  const width = 12 + 8 * String(face.face).length;
+  const width = 12 + 8 * badgeText(face).length;
   if (x1 - x0 < SMALL_BOX) return [(x0 + x1 - width) / 2, y0 - 21, width, 19];
   return [x0 - 6, y0 - 9, width, 19];
+}
+
+function badgeText({ face, landmarks }) {
+  return landmarks ? String(face) : "□";
 }
 
 function drawBadge(context, [x, y, width, height], text) {
@@ -89,6 +95,20 @@ function drawBadge(context, [x, y, width, height], text) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.fillText(text, x + width / 2, y + height / 2 + 0.5);
+}
+
+/** The square that is being drawn, with its side in photo pixels. */
+function drawSketch(context, { sketch, view, hello }) {
+  if (!sketch) return;
+  const rect = rectOf(sketch, hello.generator.drawn);
+  const [x0, y0] = toCanvas(view, rect.slice(0, 2));
+  const [x1, y1] = toCanvas(view, rect.slice(2));
+  context.beginPath();
+  context.rect(x0, y0, x1 - x0, y1 - y0);
+  stroke(context, LIGHT, 1.8);
+  const text = `${sketch[2]} px`;
+  const width = 16 + 7 * text.length;
+  drawBadge(context, [(x0 + x1 - width) / 2, y1 + 6, width, 19], text);
 }
 
 function drawSquare(context, state, face) {

@@ -44,7 +44,9 @@ function updateRegions(state, area) {
     mark(chip, "aria-pressed", chip.dataset.region === region);
     chip.disabled = unusable;
   }
-  say(byId("area-state"), mask ? "painted" : region ? "" : "what the edit needs");
+  byId("regions").hidden = app.squareChosen(state);
+  const unnamed = app.squareChosen(state) ? "all of the square" : "what the edit needs";
+  say(byId("area-state"), mask ? "painted" : region ? "" : unnamed);
   byId("area-invert").disabled = unusable || !(mask || (region && region !== "all"));
   byId("area-clear").disabled = unusable || !(mask || region);
 }

@@ -1,15 +1,23 @@
 /**
- * The faces of the photo, and how ready the chosen one is.
+ * The faces of the photo and the squares drawn on it, and how ready the chosen one is.
  */
 
 import { byId, element, mark, rebuild, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 import { readiness } from "../state/remarks.mjs";
+import { fromName } from "../state/square.mjs";
 
-export function createFaces(actions) {
+const FIELDS = ["square-x", "square-y", "square-side"];
+
+export function createFaces(store, actions) {
   byId("prepare").addEventListener("click", () => actions.prepare());
   byId("hidden-clear").addEventListener("click", () => actions.unhide());
   byId("faces").addEventListener("keydown", (event) => walk(event));
+  byId("square-drop").addEventListener("click", () => dropSquare(store.state, actions));
+  byId("square-fields").addEventListener("submit", (event) => {
+    event.preventDefault();
+    actions.takeSquare(FIELDS.map((id) => Number(byId(id).value)));
+  });
   return (state) => {
     const { desk } = state;
     if (!desk?.photo) return;
@@ -17,17 +25,37 @@ export function createFaces(actions) {
     const key = [desk.photo.photo, faces.map(({ face, inverted, problem }) => [face, inverted, problem])];
     rebuild(byId("faces"), key, () => faces.map((face) => faceButton(desk.photo.photo, face, actions)));
     for (const button of byId("faces").children) {
-      const chosen = Number(button.dataset.face) === desk.face;
+      const chosen = button.dataset.face === String(desk.face);
       mark(button, "aria-checked", chosen);
       button.tabIndex = chosen || (desk.face === null && button === byId("faces").firstChild) ? 0 : -1;
     }
     updateState(state);
+    updateSquare(state);
   };
 }
 
+/** Corner and side by keyboard, while a square is drawn. */
+function updateSquare(state) {
+  const form = byId("square-fields");
+  form.hidden = state.tool !== "square";
+  byId("square-drop").hidden = !app.squareChosen(state);
+  byId("square-drop").disabled = app.working(state) === "run";
+  if (form.hidden || form.contains(document.activeElement)) return;
+  app.squareOf(state).forEach((value, k) => {
+    byId(FIELDS[k]).value = String(value);
+  });
+}
+
+function dropSquare({ desk }, actions) {
+  const { edits } = desk.photo.faces.find(({ face }) => face === desk.face);
+  if (!edits || confirm("Forget this square and every edit in it?")) actions.dropSquare();
+}
+
 function faceButton(photo, { face, inverted, problem }, actions) {
+  const square = fromName(face);
+  const name = square ? `Square of ${square[2]} pixels at ${square[0]}, ${square[1]}` : `Face ${face}`;
   const picture = element("img", { src: `photos/${photo}/faces/${face}/thumbnail`, alt: "", draggable: "false" });
-  const title = problem ?? `Face ${face}${inverted ? ", ready" : ""}`;
+  const title = problem ?? `${name}${inverted ? ", ready" : ""}`;
   return element(
     "button",
     {
@@ -35,7 +63,7 @@ function faceButton(photo, { face, inverted, problem }, actions) {
       "aria-label": title, "data-tip": title, onclick: () => actions.chooseFace(face),
     },
     picture,
-    element("span", {}, String(face)),
+    element("span", {}, square ? "□" : String(face)),
     inverted ? element("span", { class: "ready" }) : null,
   );
 }

@@ -12,10 +12,9 @@ import { distance } from "../state/wording.mjs";
 
 export function createPoints(store, actions) {
   const add = byId("points-add");
-  NAMED.forEach(([name, index]) => add.append(element("option", { value: String(index) }, name)));
   add.addEventListener("change", () => {
-    const landmarks = app.landmarksOf(store.state);
-    if (landmarks && add.value) actions.addPoint([...landmarks[Number(add.value)]]);
+    const { place } = placesToAdd(store.state)[Number(add.value)] ?? {};
+    if (place) actions.addPoint([...place]);
     add.value = "";
   });
   return (state) => {
@@ -23,6 +22,14 @@ export function createPoints(store, actions) {
     updateList(state, store, actions);
     updateBar(state);
   };
+}
+
+/** Where a point can be added without a pointer: [{name, place}]. */
+function placesToAdd(state) {
+  const landmarks = app.landmarksOf(state);
+  if (landmarks) return NAMED.map(([name, index]) => ({ name, place: landmarks[index] }));
+  const square = app.chosenFace(state)?.square;
+  return square ? [{ name: "Middle of the square", place: square.centre }] : [];
 }
 
 function updateList(state, store, actions) {
@@ -39,7 +46,13 @@ function updateList(state, store, actions) {
     for (const button of item.querySelectorAll(".small")) button.disabled = busy;
   });
   byId("points-hint").hidden = points.length > 0 || !face;
-  byId("points-mirror").disabled = byId("points-clear").disabled = points.length === 0 || busy;
+  byId("points-clear").disabled = points.length === 0 || busy;
+  byId("points-mirror").disabled = byId("points-clear").disabled || !app.landmarksOf(state);
+  const places = placesToAdd(state);
+  rebuild(byId("points-add"), places.map(({ name }) => name), () => [
+    element("option", { value: "" }, app.squareChosen(state) ? "Add a point …" : "Add at a landmark …"),
+    ...places.map(({ name }, at) => element("option", { value: String(at) }, name)),
+  ]);
   byId("points-add").disabled = !face || Boolean(face.problem) || busy;
 }
 
@@ -91,5 +104,6 @@ function updateBar(state) {
   const y = above > 6 ? above : Math.max(ends[0][1], ends[1][1]) + 18;
   bar.style.left = `${Math.min(Math.max(x, 6), width - bar.offsetWidth - 6)}px`;
   bar.style.top = `${Math.min(Math.max(y, 6), height - bar.offsetHeight - 6)}px`;
+  byId("point-bar-mirror").hidden = !app.landmarksOf(state);
   byId("point-bar-lock").setAttribute("href", point.lock ? "#i-lock" : "#i-unlock");
 }

@@ -13,6 +13,9 @@ export function createPresets(store, actions) {
     if (!state.hello || !state.desk?.photo) return;
     rebuild(byId("presets"), state.hello.presets, () => sliders(state.hello.presets, store, actions));
     const { presets, expression } = app.draftOf(state);
+    const square = app.squareChosen(state);
+    byId("presets").hidden = byId("expression").hidden = square;
+    byId("presets-hint").hidden = !square;
     const usable = app.chosenFace(state) !== null && !app.chosenFace(state).problem;
     for (const group of byId("presets").querySelectorAll("details")) {
       // What is set must be seen, also after a reload.

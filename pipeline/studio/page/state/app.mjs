@@ -3,15 +3,18 @@
  *
  * `desk` is the server's State as it came; what the person does is sent and comes back in the next
  * one. Until then `pending` holds the draft that was sent, and `gesture` the one under the pointer.
+ * `desk.face` is the number of a face or the name of a square; squares stand among the photo's
+ * faces, without landmarks.
  * `left` is the draft as the last run left it, as far as this page saw it end; `failure` says why
  * there is no such end, until something is changed.
  */
 
 import * as drafts from "./draft.mjs";
 import { inRect, inSquare } from "./face.mjs";
+import { fromName, middle } from "./square.mjs";
 import { fit, fitPhoto, keepVisible } from "./view.mjs";
 
-export const TOOLS = ["drag", "paint", "erase", "pan"];
+export const TOOLS = ["drag", "paint", "erase", "square", "pan"];
 
 /** The state of a page that has heard nothing yet. */
 export function initial() {
@@ -22,6 +25,7 @@ export function initial() {
     upload: null,
     pending: null,
     gesture: null,
+    sketch: null,
     left: null,
     runWhenReady: false,
     progress: null,
@@ -82,7 +86,7 @@ function arrived(state) {
 
 function faceChanged(state) {
   return {
-    ...state, selected: null, gesture: null, pending: null, left: null, frame: null, failure: null,
+    ...state, selected: null, gesture: null, sketch: null, pending: null, left: null, frame: null, failure: null,
     exported: null, runWhenReady: false,
   };
 }
@@ -185,7 +189,7 @@ export function faceView(state) {
 
 /** Take another tool; that ends a comparison, in which nothing can be set. */
 export function tool(state, name) {
-  return { ...state, tool: name, gesture: null, compare: name === "pan" ? state.compare : null };
+  return { ...state, tool: name, gesture: null, sketch: null, compare: name === "pan" ? state.compare : null };
 }
 
 /** Change the brush; radius in canvas pixels, softness 0 .. 1. */
@@ -229,6 +233,11 @@ export function gestured(state, draft) {
   return { ...state, gesture: draft };
 }
 
+/** The square as it is while it is drawn, [x, y, side]; null ends that. */
+export function sketched(state, sketch) {
+  return { ...state, sketch };
+}
+
 /** Run as soon as the face is ready. */
 export function waitToRun(state, wait) {
   return { ...state, runWhenReady: wait };
@@ -250,6 +259,17 @@ export function draftOf(state) {
 export function chosenFace({ desk }) {
   if (!desk?.photo?.faces || desk.face === null) return null;
   return desk.photo.faces.find((face) => face.face === desk.face) ?? null;
+}
+
+/** Whether a square is chosen, in which there are no expressions and no regions. */
+export function squareChosen(state) {
+  return chosenFace(state)?.landmarks === null;
+}
+
+/** The square that is drawn, else the chosen one, else one to begin with. */
+export function squareOf(state) {
+  const { sketch, desk, hello } = state;
+  return sketch ?? fromName(desk.face) ?? middle(photoSize(state), hello.generator.drawn);
 }
 
 /** The edit that is shown, or null for the untouched photo. */

@@ -7,6 +7,7 @@ export const SHORTCUTS = [
   ["Tools", "tool-drag", ["V"], "Pull points"],
   ["Tools", "tool-paint", ["B"], "Brush: paint what may change"],
   ["Tools", "tool-erase", ["E"], "Eraser"],
+  ["Tools", "tool-square", ["S"], "Draw a square, for what is no face"],
   ["Tools", "tool-pan", ["H"], "Move the photo"],
   ["Tools", "hold-pan", ["Space"], "Hold to move the photo"],
   ["Tools", "brush-smaller", ["["], "Smaller brush"],

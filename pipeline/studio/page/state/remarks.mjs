@@ -9,14 +9,19 @@ const SLOW_LEFT = 20;
 const SLOW_STEP = 0.5;
 
 const OTHER_PHOTO = { label: "Open another photo", command: "open" };
+const DRAW_SQUARE = { label: "Draw a square", command: "tool-square" };
+const ONLY_FACES = "Only a face has expressions and regions: pull points here, and paint what may change.";
 
 /** Over the photo, where there is something to decide or to know: {sign, title, text, actions}. */
 export function photoRemark(state) {
   const photo = state.desk?.photo;
   if (!photo || !photo.faces) return null;
+  if (state.tool === "square") {
+    return state.sketch ? null : { sign: "square", title: "Pull open a square on the photo", text: ONLY_FACES, actions: [] };
+  }
   if (photo.faces.length === 0) {
-    const text = "Faces from the front work best, at least 64 pixels wide with their surroundings; profiles, lying and covered faces are often missed. Crop the photo closer, or turn it upright.";
-    return { sign: "warn", title: "No face found", text, actions: [OTHER_PHOTO] };
+    const text = "Faces from the front work best, at least 64 pixels wide with their surroundings; profiles, lying and covered faces are often missed. Crop the photo closer, turn it upright, or draw a square and pull points in it.";
+    return { sign: "warn", title: "No face found", text, actions: [DRAW_SQUARE, OTHER_PHOTO] };
   }
   if (photo.faces.every(({ problem }) => problem)) {
     const text = sentence(photo.faces[0].problem);
@@ -48,6 +53,7 @@ function howReady(state) {
   const { inversion } = desk;
   if (!inversion) return { text: "Not prepared yet.", kind: "" };
   if (inversion.poor) return { text: sentence(inversion.message), kind: "warn" };
+  if (app.squareChosen(state)) return { text: `Ready. ${ONLY_FACES}`, kind: "" };
   const took = inversion.seconds ? `, prepared in ${duration(inversion.seconds)}` : "";
   return { text: `Ready${took}.`, kind: "" };
 }

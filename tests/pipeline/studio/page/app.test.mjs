@@ -82,6 +82,21 @@ test("points may be set in the square of a face that can be edited", () => {
   assert.ok(!app.editable(app.deskCame(start(), small), [500, 420]));
 });
 
+test("a square is chosen by its name, and drawn from the chosen one on", () => {
+  const square = { ...FACE, face: "300,220,400", landmarks: null };
+  const photo = { ...desk().photo, faces: [FACE, square] };
+  const hello = { generator: { drawn: 1 } };
+  const state = { ...app.deskCame(start(), desk({ photo, face: square.face })), hello };
+  assert.ok(app.squareChosen(state));
+  assert.ok(!app.squareChosen(start()));
+  assert.equal(app.landmarksOf(state), null);
+  assert.deepEqual(app.squareOf(state), [300, 220, 400]);
+  const drawn = app.sketched(state, [1, 2, 99]);
+  assert.deepEqual(app.squareOf(drawn), [1, 2, 99]);
+  assert.deepEqual(app.squareOf({ ...start(), hello }), [750, 250, 500]);
+  assert.equal(app.tool(drawn, "pan").sketch, null);
+});
+
 test("another face forgets what belonged to the old one", () => {
   const other = desk({ face: null });
   const state = app.deskCame(app.select(app.gestured(start(), pulled), "p1"), other);

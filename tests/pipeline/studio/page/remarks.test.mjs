@@ -19,6 +19,9 @@ test("over the photo stands what is in the way of an edit", () => {
   assert.equal(photoRemark(state({ faces: null })), null);
   assert.match(photoRemark(state({ faces: [], face: null })).title, /No face found/);
   assert.equal(photoRemark(state({ faces: [FACE, FACE], face: null })).title, "Which face?");
+  assert.match(photoRemark(state({ faces: [], face: null })).actions[0].command, /tool-square/);
+  assert.match(photoRemark({ ...state(), tool: "square" }).text, /Only a face has expressions/);
+  assert.equal(photoRemark({ ...state(), tool: "square", sketch: [0, 0, 80] }), null);
   const small = photoRemark(state({ faces: [FACE, SMALL], face: 2 }));
   assert.equal(small.text, "Face 2 is too small: take a larger photo.");
   assert.deepEqual(photoRemark(state({ faces: [SMALL], face: null })).actions.map(({ command }) => command), ["open"]);
@@ -35,6 +38,12 @@ test("a face is being prepared, ready, poor, or not prepared", () => {
   assert.equal(unchosen([]), "None was found.");
   assert.equal(unchosen([SMALL, SMALL]), "");
   assert.match(unchosen(null), /Looking/);
+});
+
+test("what a square cannot have is said", () => {
+  const square = { face: "10,20,300", problem: null, landmarks: null };
+  const told = readiness(state({ faces: [square], face: square.face, inversion: INVERSION }));
+  assert.match(told.text, /^Ready\. Only a face has expressions and regions/);
 });
 
 test("what was said of the history is shown beside", () => {
