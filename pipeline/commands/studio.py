@@ -29,7 +29,7 @@ def studio(args: argparse.Namespace, console: Console) -> Outcome:
     """Serve the studio until it is interrupted.
 
     Raises:
-        PipelineError: What it needs is not installed, or the generator draws no faces.
+        PipelineError: What it needs is not installed.
     """
     try:
         serving = importlib.import_module("pipeline.studio.serve")
@@ -40,10 +40,6 @@ def studio(args: argparse.Namespace, console: Console) -> Outcome:
             f"the studio needs {error.name}: run pip install 'photodrag[studio]'"
         ) from error
     models = load(args)
-    if models.domain != "face":
-        raise PipelineError(
-            f"the studio edits faces, and {args.generator} draws none: use photodrag edit --crop"
-        )
     address = serving.serve(
         models,
         args.folder,

@@ -7,8 +7,8 @@ from pipeline.studio.draft import Draft
 from pipeline.studio.errors import UnknownError
 from pipeline.studio.layers import Layer, find_layers
 from pipeline.studio.materials import mask_file
-from pipeline.studio.parts import face_of, read_part, select_part
-from pipeline.studio.records import Part, PhotoRecord, Slot, part_json, read_faces
+from pipeline.studio.parts import faces_of, read_part, select_part, whole_of
+from pipeline.studio.records import Part, PhotoRecord, Slot, part_json
 from pipeline.studio.settings import StudioSettings, read_settings
 from pipeline.studio.shelf import Shelf
 
@@ -24,8 +24,8 @@ class Desk:
         document: History of the part's inversion; an empty one without a part.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
+    def __init__(self, shelf: Shelf, models: Models) -> None:
+        self.shelf, self._models = shelf, models
         self.record: PhotoRecord | None = None
         self.part: Part | None = None
         self.settings = StudioSettings()
@@ -94,25 +94,31 @@ class Desk:
         )
 
     def lay(self, record: PhotoRecord | None, part: Part | None = None) -> None:
-        """Take a photo, and a part of it; an only face is taken without being asked for."""
+        """Take a photo, and a part of it; an only one is taken without being asked for."""
         self.record = record and self.shelf.touch(record)
-        faces = [each.index for each in (record and read_faces(record)) or ()]
-        known: list[Part] = [*faces, *(self.shelf.squares(record) if record else ())]
+        known = [] if record is None else self._parts(record)
         self.part = part if part in known else (known[0] if len(known) == 1 else None)
         self.recall_document()
 
-    def choose(self, part: Part | None, models: Models) -> None:
+    def _parts(self, record: PhotoRecord) -> list[Part]:
+        """All that can be chosen of a photo; with a generator of no faces at least its middle."""
+        if self._models.domain == "whole" and not self.shelf.squares(record):
+            self.shelf.begin(record, whole_of(record, self._models))
+        faces = faces_of(record, self._models) or ()
+        return [*(face.index for face in faces), *self.shelf.squares(record)]
+
+    def choose(self, part: Part | None) -> None:
         """Turn to another face, or to a square, which need not have been drawn before.
 
         Raises:
             UnknownError: The photo has no face of that number.
             RequestError: The square reaches out of the photo, or is too small.
         """
-        if isinstance(part, int):
-            face_of(self.needed_photo, part)
-        elif part is not None:
-            select_part(self.needed_photo, part, models)
+        if isinstance(part, tuple):
+            select_part(self.needed_photo, part, self._models)
             self.shelf.begin(self.needed_photo, part)
+        elif part is not None and part not in self._parts(self.needed_photo):
+            raise UnknownError(f"there is no face {part}")
         self.part = part
         self.recall_document()
 

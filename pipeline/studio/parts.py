@@ -8,7 +8,7 @@ from pipeline.models import Models
 from pipeline.studio.draft import read_whole
 from pipeline.studio.errors import MessageError, UnknownError
 from pipeline.studio.records import Part, PhotoRecord, read_faces
-from pipeline.subject import Selection, align_face, choose_face, take_square
+from pipeline.subject import Selection, align_face, choose_face, middle_square, take_square
 
 _SQUARE = re.compile(r"\d{1,6}(,\d{1,6}){2}")
 
@@ -45,12 +45,27 @@ def select_part(
     """
     config = models.generator.config
     side = resolution or config.resolution
-    if not isinstance(part, int):
+    if isinstance(part, tuple):
         extent = record.width, record.height
         return take_square(extent, part, side, drawn=1 / config.height_to_width)
     faces = read_faces(record) or ()
     face = choose_face(faces, part)
     return Selection(faces=faces, face=face, alignment=align_face(face, side))
+
+
+def faces_of(record: PhotoRecord, models: Models) -> tuple[Face, ...] | None:
+    """The faces that can be edited; None where nobody has looked for them yet.
+
+    A generator of anything but faces knows none.
+    """
+    return () if models.domain == "whole" else read_faces(record)
+
+
+def whole_of(record: PhotoRecord, models: Models) -> Part:
+    """The largest square in the photo's middle, which such a generator takes unless told."""
+    extent = record.width, record.height
+    x, y, side = middle_square(extent, 1 / models.generator.config.height_to_width)
+    return int(x), int(y), int(side)
 
 
 def face_of(record: PhotoRecord, part: Part) -> Face | None:
@@ -59,7 +74,7 @@ def face_of(record: PhotoRecord, part: Part) -> Face | None:
     Raises:
         UnknownError: There is no such face.
     """
-    if not isinstance(part, int):
+    if isinstance(part, tuple):
         return None
     for face in read_faces(record) or ():
         if face.index == part:

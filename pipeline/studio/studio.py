@@ -28,9 +28,9 @@ from pipeline.studio.jobs import Control, End, Job, Jobs, Kind, Work
 from pipeline.studio.layers import describe_layers
 from pipeline.studio.pages import Frame, Page, Pages
 from pipeline.studio.painter import Painter
-from pipeline.studio.parts import read_part
+from pipeline.studio.parts import faces_of, read_part
 from pipeline.studio.recipes import command_line, output_name
-from pipeline.studio.records import Part, PhotoRecord, Slot, keep_faces, part_json, read_faces
+from pipeline.studio.records import Part, PhotoRecord, Slot, keep_faces, part_json
 from pipeline.studio.runs import (
     Asked,
     Finished,
@@ -55,7 +55,7 @@ class Studio:
 
     def __init__(self, shelf: Shelf, workshop: Workshop) -> None:
         self.shelf, self.workshop, self.pages = shelf, workshop, Pages()
-        self.desk = Desk(shelf)
+        self.desk = Desk(shelf, workshop.models)
         self.jobs = Jobs(progressed=self._progressed, ended=self._ended)
         self.downloads: dict[str, tuple[Path, str]] = {}
         self._results: dict[int, Json] = {}
@@ -152,7 +152,7 @@ class Studio:
         self._drop_work()
         self.desk.lay(record, part)
         answer: Json = {"photo": record.photo}
-        if read_faces(record) is None:
+        if faces_of(record, self.workshop.models) is None:
             answer["job"] = self.submit("faces", self._faces_work(record)).number
         self._warm_up()
         self._changed()
@@ -181,7 +181,7 @@ class Studio:
         given, record, before = message.get("face"), self.desk.needed_photo, self.desk.part
         part = None if given is None else read_part(given)
         drawn = isinstance(part, tuple) and part not in self.shelf.squares(record)
-        self.desk.choose(part, self.workshop.models)
+        self.desk.choose(part)
         if drawn and isinstance(before, tuple) and self.shelf.unused(record, before):
             self._drop_square(record, before)  # it was drawn again
         self._warm_up()
@@ -194,7 +194,7 @@ class Studio:
         if isinstance(part, int):
             raise MessageError("a face is not forgotten without its photo")
         if self.desk.part == part:
-            self.desk.choose(None, self.workshop.models)
+            self.desk.choose(None)
         return {"job": self._drop_square(record, part).number}
 
     def _drop_square(self, record: PhotoRecord, square: Part) -> Job:

@@ -15,9 +15,9 @@ from pipeline.models import Models
 from pipeline.session import Json, open_session
 from pipeline.studio.document import Document, EditNote
 from pipeline.studio.draft import MOST_POINTS
-from pipeline.studio.parts import select_part
+from pipeline.studio.parts import faces_of, select_part
 from pipeline.studio.pictures import MASK_SIDE, display_size
-from pipeline.studio.records import Part, PhotoRecord, Slot, part_json, read_faces
+from pipeline.studio.records import Part, PhotoRecord, Slot, part_json
 from pipeline.studio.settings import describe_engines
 from pipeline.studio.shelf import Shelf
 from pipeline.studio.sliders import describe_sliders, title_of
@@ -44,6 +44,7 @@ def describe_studio(models: Models) -> Json:
         "generator": {
             "name": models.generator_name,
             "resolution": models.generator.config.resolution,
+            "domain": models.domain,
             "drawn": 1 / models.generator.config.height_to_width,
         },
         "limits": {
@@ -72,7 +73,7 @@ def describe_photos(shelf: Shelf, record: PhotoRecord | None, models: Models) ->
         "photo": None,
     }
     if record is not None:
-        faces, squares = read_faces(record), shelf.squares(record)
+        faces, squares = faces_of(record, models), shelf.squares(record)
         told["photo"] = {
             "photo": record.photo,
             "name": record.name,

@@ -13,7 +13,7 @@ from pipeline.models import Models, load_models
 from pipeline.studio.serve import prepare
 from tests.pipeline.studio.talking import Talk
 
-Serving = Callable[[Path], AbstractContextManager[Talk]]
+Serving = Callable[..., AbstractContextManager[Talk]]
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +26,9 @@ def serving(tiny_models: Models) -> Serving:
     """Serve a folder on a free port for as long as the context lasts."""
 
     @contextmanager
-    def serve(folder: Path) -> Generator[Talk]:
+    def serve(folder: Path, models: Models = tiny_models) -> Generator[Talk]:
         listening = threading.Event()
-        served = prepare(tiny_models, folder, port=0, ready=lambda _: listening.set())
+        served = prepare(models, folder, port=0, ready=lambda _: listening.set())
         thread = threading.Thread(target=lambda: asyncio.run(served.run()))
         thread.start()
         talk = Talk(served.address)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.errors import SessionError
+from pipeline.models import load_models
 from pipeline.photo import read_photo
 from pipeline.studio.errors import UnknownError
 from pipeline.studio.shelf import Shelf
@@ -485,6 +486,28 @@ def test_a_square_is_edited_as_the_command_line_does_it(talk: Talk, tmp_path: Pa
     talk.work("drop", face="90,110,320")
     assert [each["face"] for each in talk.state["photo"]["faces"]] == [1]
     assert (talk.state["face"], talk.state["layers"]) == (None, [])
+
+
+def test_a_generator_of_no_faces_takes_the_middle_of_the_photo(
+    cat_file: Path, serving: Serving, portrait: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "cats", load_models(str(cat_file), device="cpu")) as talk:
+        talk.open()
+        with Image.open(portrait) as picture:
+            picture.crop((0, 0, 512, 400)).save(tmp_path / "wide.png")
+        answer = talk.upload("photos", (tmp_path / "wide.png").read_bytes(), "wide.png").json
+        assert "job" not in answer
+        talk.until(lambda state: state["face"] == "56,0,400")
+        assert talk.do("face", face=1)["code"] == "unknown"
+        talk.work("invert")
+        point = {"id": "a", "at": [250, 200], "to": [262, 192], "lock": False}
+        ask_for(talk, points=[point])
+        assert talk.work("run")["end"] == "done"
+        command = shlex.split(talk.state["command"])
+        output = tmp_path / "edited.png"
+        command[command.index("-o") + 1] = str(output)
+        assert main([*command[1:], "--device", "cpu"]) == 0
+        assert exported(talk, what="photo") == output.read_bytes()
 
 
 def test_edits_of_two_faces_add_up(talk: Talk, portrait: Path, tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ export function photoRemark(state) {
   if (state.tool === "square") {
     return state.sketch ? null : { sign: "square", title: "Pull open a square on the photo", text: ONLY_FACES, actions: [] };
   }
+  if (photo.faces.length === 0 && state.hello.generator?.domain === "whole") {
+    return { sign: "square", title: "What shall be edited?", text: ONLY_FACES, actions: [DRAW_SQUARE] };
+  }
   if (photo.faces.length === 0) {
     const text = "Faces from the front work best, at least 64 pixels wide with their surroundings; profiles, lying and covered faces are often missed. Crop the photo closer, turn it upright, or draw a square and pull points in it.";
     return { sign: "warn", title: "No face found", text, actions: [DRAW_SQUARE, OTHER_PHOTO] };
