@@ -33,6 +33,7 @@ export function createCommands(store, actions, area) {
     "zoom-face": when(photo, () => actions.lookAtFace()),
     "zoom-full": when(photo, () => actions.lookClosely()),
     compare: when(photo, () => store.change(app.compare, store.state.compare === null ? 0.5 : null)),
+    "add-point": when(() => idle() && !byId("points-add").disabled, addPoint),
     lock: when(idle, () => actions.lock()),
     mirror: when(idle, () => actions.mirror()),
     "mirror-all": when(idle, () => actions.mirrorAll()),
@@ -48,6 +49,11 @@ export function createCommands(store, actions, area) {
     export: when(() => idle() && app.edited(store.state), openExport),
     help: openHelp,
   };
+}
+
+function addPoint() {
+  byId("points-add").focus();
+  byId("points-add").showPicker();
 }
 
 /** Keys on the whole page; those in fields, menus and dialogs stay there. */

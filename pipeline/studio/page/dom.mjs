@@ -29,12 +29,45 @@ export function icon(name) {
   return made;
 }
 
-/** Rebuild the children of a parent only when `key` is another than last time. */
+const CONTROLS = "button, select, input";
+
+/**
+ * Rebuild the children of a parent only when `key` is another than last time. Who has the focus in
+ * there keeps it, at the same place.
+ */
 export function rebuild(parent, key, build) {
   const text = JSON.stringify(key);
   if (parent.dataset.key === text) return;
   parent.dataset.key = text;
+  const focused = [...parent.querySelectorAll(CONTROLS)].indexOf(document.activeElement);
   parent.replaceChildren(...build());
+  if (focused < 0) return;
+  const controls = [...parent.querySelectorAll(CONTROLS)];
+  (controls[focused] ?? controls.at(-1))?.focus({ preventScroll: true });
+}
+
+/** Arrow keys walk round the buttons of a group. */
+export function walkable(group) {
+  group.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const all = [...group.querySelectorAll("button:enabled")];
+    all.at((all.indexOf(document.activeElement) + step) % all.length)?.focus();
+  });
+}
+
+/** A toolbar: arrow keys walk round it, the tab key leaves it. */
+export function toolbar(group) {
+  walkable(group);
+  group.addEventListener("keydown", ({ key }) => {
+    if (key !== "Tab") return;
+    const others = [...group.querySelectorAll("button")].filter((one) => one !== document.activeElement);
+    const reach = (index) => others.forEach((one) => (one.tabIndex = index));
+    reach(-1);
+    setTimeout(() => reach(0));
+  });
 }
 
 /** Set a text only when it changes, so that readers are not told again. */

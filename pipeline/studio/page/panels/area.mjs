@@ -28,6 +28,8 @@ export function createArea(store, actions, area) {
     softness.value = brush.softness;
     say(byId("brush-size-value"), `${Math.round(2 * brush.radius)}`);
     say(byId("brush-softness-value"), `${Math.round(100 * brush.softness)} %`);
+    mark(size, "aria-valuetext", `${Math.round(2 * brush.radius)} pixels`);
+    mark(softness, "aria-valuetext", `${Math.round(100 * brush.softness)} %`);
     fillSlider(size);
     fillSlider(softness);
   };

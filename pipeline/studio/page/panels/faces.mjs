@@ -2,7 +2,7 @@
  * The faces of the photo and the squares drawn on it, and how ready the chosen one is.
  */
 
-import { byId, element, mark, rebuild, say } from "../dom.mjs";
+import { byId, element, mark, rebuild, say, walkable } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 import { readiness } from "../state/remarks.mjs";
 import { fromName } from "../state/square.mjs";
@@ -12,7 +12,7 @@ const FIELDS = ["square-x", "square-y", "square-side"];
 export function createFaces(store, actions) {
   byId("prepare").addEventListener("click", () => actions.prepare());
   byId("hidden-clear").addEventListener("click", () => actions.unhide());
-  byId("faces").addEventListener("keydown", (event) => walk(event));
+  walkable(byId("faces"));
   byId("square-drop").addEventListener("click", () => dropSquare(store.state, actions));
   byId("square-fields").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -66,17 +66,6 @@ function faceButton(photo, { face, inverted, problem }, actions) {
     element("span", {}, square ? "□" : String(face)),
     inverted ? element("span", { class: "ready" }) : null,
   );
-}
-
-// Arrow keys walk through a group of radio buttons.
-function walk(event) {
-  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (!step) return;
-  event.preventDefault();
-  event.stopPropagation();
-  const all = [...event.currentTarget.children];
-  const next = all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
-  next?.focus();
 }
 
 function updateState(state) {

@@ -2,11 +2,11 @@
  * The strip of edits: a click shows one, the next run branches from it.
  */
 
-import { byId, element, icon, mark, rebuild } from "../dom.mjs";
+import { byId, element, icon, mark, rebuild, walkable } from "../dom.mjs";
 import { stopTitle } from "../state/wording.mjs";
 
 export function createHistory(actions) {
-  byId("history").addEventListener("keydown", (event) => walk(event));
+  walkable(byId("history"));
   return (state) => {
     const { desk, hello } = state;
     const none = !desk?.photo || desk.face === null;
@@ -54,13 +54,4 @@ function entry(edit, address, label, about, branch, actions) {
     },
     element("span", { class: "shot" }, element("img", { src: address, alt: "", draggable: "false" }), badge),
     element("span", { class: "label" }, label)));
-}
-
-function walk(event) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!step) return;
-  event.preventDefault();
-  event.stopPropagation();
-  const all = [...event.currentTarget.querySelectorAll("button")];
-  all[all.indexOf(document.activeElement) + step]?.focus();
 }

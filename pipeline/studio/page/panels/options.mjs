@@ -12,7 +12,7 @@ export function createOptions(store, actions) {
     const { settings } = state.desk;
     const key = [state.hello.qualities, state.hello.engines, settings];
     // A field being typed in must not be replaced under the person's hands.
-    if (byId("fields").contains(document.activeElement) && byId("fields").dataset.key) return;
+    if (byId("fields").contains(document.activeElement) && document.activeElement.matches("input")) return;
     rebuild(byId("fields"), key, () => fields(state.hello, settings, store, actions));
   };
 }
@@ -45,10 +45,7 @@ function labelled(title, control, { help = null, unit = null } = {}) {
 function choice(entries, chosen, take) {
   const select = element("select", {}, ...entries.map(([value, title]) =>
     element("option", { value, selected: value === chosen }, title)));
-  select.addEventListener("change", () => {
-    select.blur();
-    take(select.value);
-  });
+  select.addEventListener("change", () => take(select.value));
   return select;
 }
 

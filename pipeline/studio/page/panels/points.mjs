@@ -16,6 +16,14 @@ export function createPoints(store, actions) {
     const { place } = placesToAdd(store.state)[Number(add.value)] ?? {};
     if (place) actions.addPoint([...place]);
     add.value = "";
+    // The keys now pull the point.
+    byId("overlay").focus({ preventScroll: true });
+  });
+  add.addEventListener("keydown", (event) => {
+    if (!event.key.startsWith("Arrow")) return;
+    // In the closed list an arrow key would take the first landmark unseen.
+    event.preventDefault();
+    add.showPicker();
   });
   return (state) => {
     if (!state.desk?.photo) return;

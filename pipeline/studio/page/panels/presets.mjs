@@ -2,7 +2,7 @@
  * Sliders for named expressions, and the expression of another photo.
  */
 
-import { byId, element, fillSlider, icon, rebuild, say } from "../dom.mjs";
+import { byId, element, fillSlider, icon, mark, rebuild, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 import { setExpression, setPreset } from "../state/draft.mjs";
 import { strength } from "../state/wording.mjs";
@@ -28,11 +28,13 @@ export function createPresets(store, actions) {
       slider.disabled = !usable || app.working(state) === "run";
       row.classList.toggle("set", value !== 0);
       say(row.querySelector("output"), strength(value));
+      mark(slider, "aria-valuetext", strength(value));
       fillSlider(slider);
     }
     byId("expression-pick").hidden = expression !== null;
-    byId("expression-pick").disabled = !usable;
+    byId("expression-pick").disabled = !usable || app.working(state) === "run";
     byId("expression-chosen").hidden = expression === null;
+    byId("expression-clear").disabled = app.working(state) === "run";
     if (expression) say(byId("expression-name"), expression.name);
   };
 }
@@ -58,7 +60,7 @@ function presetSlider({ name, title, opposite, least, most, step }, store, actio
   };
   slider.addEventListener("input", () => store.change(app.gestured, change()));
   slider.addEventListener("change", () => actions.commit(change()));
-  const row = element("label", { class: "slider", "data-preset": name, "data-tip": opposite && `${opposite}  ·  ${title}` }, element("span", {}, title), slider, element("output"));
+  const row = element("label", { class: "slider", "data-preset": name, "data-tip": opposite && `${opposite}  ·  ${title}` }, element("span", {}, title), slider, element("output", { "aria-live": "off" }));
   row.addEventListener("dblclick", () => actions.commit(setPreset(app.draftOf(store.state), name, 0)));
   return row;
 }

@@ -2,7 +2,7 @@
  * The main button with what the run does now, and the bar over the stage for other long work.
  */
 
-import { byId, say } from "../dom.mjs";
+import { byId, mark, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 import { machineRemark, runRemark } from "../state/remarks.mjs";
 import { distance, stageTitle, timeLeft } from "../state/wording.mjs";
@@ -55,6 +55,8 @@ function updateRun(state) {
   if (running) fill(byId("run-progress"), job);
   const { text, kind } = runRemark(state);
   byId("run-state").classList.toggle("warn", !running && kind === "warn");
+  // Each step would be read aloud.
+  mark(byId("run-state"), "aria-live", running ? "off" : "polite");
   sayState(running ? runningText(state, job) : [text]);
   updateMachine(state);
 }

@@ -2,7 +2,7 @@
  * Top bar and tool rail: every button with `data-do` runs the command of that name.
  */
 
-import { byId, mark, say } from "../dom.mjs";
+import { byId, mark, say, toolbar } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 import { percent } from "../state/wording.mjs";
 
@@ -24,6 +24,7 @@ export function createTop(store, actions, run) {
     event.preventDefault();
     if (store.state.desk?.photo) actions.closePhoto();
   });
+  document.querySelectorAll("[role=toolbar]").forEach(toolbar);
   holdToCompare(store);
   createTheme();
   return (state) => updateTop(state);
@@ -53,6 +54,12 @@ function createTheme() {
   });
 }
 
+function sayZoom({ scale }) {
+  const text = percent(scale * Math.min(window.devicePixelRatio || 1, 2));
+  say(byId("zoom"), text);
+  mark(byId("zoom"), "aria-label", `${text}, zoom to 100 %`);
+}
+
 function updateTop(state) {
   const { desk } = state;
   const photo = desk?.photo;
@@ -69,7 +76,7 @@ function updateTop(state) {
   byId("undo").disabled = !desk?.undo || busy;
   byId("redo").disabled = !desk?.redo || busy;
   byId("export").disabled = !app.edited(state) || busy;
-  if (state.view) say(byId("zoom"), percent(state.view.scale * Math.min(window.devicePixelRatio || 1, 2)));
+  if (state.view) sayZoom(state.view);
   mark(byId("compare"), "aria-pressed", state.compare !== null);
   mark(byId("before"), "aria-pressed", state.before);
   for (const button of document.querySelectorAll("[data-tool]")) {

@@ -24,6 +24,7 @@ export const SHORTCUTS = [
   ["View", "area", ["A"], "Show what may change"],
   ["Compare", "hold-before", ["O"], "Hold to see the photo as it was"],
   ["Compare", "compare", ["C"], "Before and after, side by side"],
+  ["Points", "add-point", ["P"], "Add a point at a landmark"],
   ["Points", "nudge", ["Arrows"], "Move the chosen point’s target, or the divider"],
   ["Points", "nudge-far", ["Shift+Arrows"], "Move it ten times as far"],
   ["Points", "lock", ["K"], "Hold the chosen point in place"],

@@ -18,6 +18,9 @@ const GROUNDS = {
   "on-accent": ["accent", "accent-strong"],
 };
 
+// What shows where a slider or a field is.
+const LINES = { control: ["chrome", "raised"], accent: ["canvas", "chrome", "raised"] };
+
 /** Relative luminance of "#rrggbb" (WCAG 2.2). */
 function luminance(colour) {
   const [red, green, blue] = [1, 3, 5].map((k) => {
@@ -27,12 +30,17 @@ function luminance(colour) {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
-test("every text stands out by 4.5 to 1, in light and in dark", () => {
-  for (const [text, grounds] of Object.entries(GROUNDS)) {
+/** Contrast on each ground, in light and in dark, is at least `least` (WCAG 2.2). */
+function standsOut(pairs, least) {
+  for (const [what, grounds] of Object.entries(pairs)) {
     for (const [ground, shade] of grounds.flatMap((one) => [[one, 0], [one, 1]])) {
-      const [dim, bright] = [text, ground].map((name) => luminance(COLOURS.get(name)[shade])).sort((a, b) => a - b);
+      const [dim, bright] = [what, ground].map((name) => luminance(COLOURS.get(name)[shade])).sort((a, b) => a - b);
       const ratio = (bright + 0.05) / (dim + 0.05);
-      assert.ok(ratio >= 4.5, `${text} on ${ground}, ${["light", "dark"][shade]}: ${ratio.toFixed(2)}`);
+      assert.ok(ratio >= least, `${what} on ${ground}, ${["light", "dark"][shade]}: ${ratio.toFixed(2)}`);
     }
   }
-});
+}
+
+test("every text stands out by 4.5 to 1, in light and in dark", () => standsOut(GROUNDS, 4.5));
+
+test("what is pulled, typed in or focused stands out by 3 to 1", () => standsOut(LINES, 3));
