@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -36,11 +37,33 @@ def read_request(path: Path) -> EditRequest:
         EditingError: The points are not pairs of numbers.
     """
     try:
-        found: object = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise RequestError(f"{path} is no readable JSON file: {reason}") from error
-    record = _object(found, path)
+        content = path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path} is no readable JSON file: {error.strerror}") from error
+    request = request_of(parse_json(content, path), path)
+    file = request.mask_file
+    return request if file is None else replace(request, mask=read_mask(file))
+
+
+def parse_json(content: bytes, path: Path) -> Record:
+    """Parse the JSON object that a file of that name holds.
+
+    Raises:
+        RequestError: It holds none.
+    """
+    try:
+        return _object(json.loads(content), path)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{path} is no readable JSON file: {error}") from error
+
+
+def request_of(record: Record, path: Path) -> EditRequest:
+    """The request that such an object is or holds; its mask is named but not read.
+
+    Raises:
+        RequestError: It is none.
+        EditingError: The points are not pairs of numbers.
+    """
     record = _object(record["request"], path) if "request" in record else record
     for key in record:
         if key not in KEYS:
@@ -55,14 +78,12 @@ def read_request(path: Path) -> EditRequest:
     named = _named("presets", '{"smile": 1.0}', record, path)
     options = _named("options", '{"radius": 4}', record, path)
     mask = _text("mask", record, path)
-    mask_file = path.parent / mask if mask is not None else None
     return EditRequest(
         drags=tuple(zip(handles, targets, strict=True)),
         presets=tuple(_preset(name, value) for name, value in named.items()),
         expression=_expression(record, path),
         region=_text("region", record, path),
-        mask=read_mask(mask_file) if mask_file is not None else None,
-        mask_file=mask_file,
+        mask_file=None if mask is None else path.parent / mask,
         engine=_text("engine", record, path) or DEFAULT_ENGINE,
         options=read_options(options),
     )

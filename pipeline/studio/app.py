@@ -29,6 +29,7 @@ from pipeline.studio.jobs import Control
 from pipeline.studio.materials import keep_expression, keep_mask
 from pipeline.studio.pages import Page
 from pipeline.studio.parts import face_of, read_part
+from pipeline.studio.recipefile import RecipeReader
 from pipeline.studio.records import Part, PhotoRecord, Slot
 from pipeline.studio.runs import keep_pictures
 from pipeline.studio.studio import Studio
@@ -39,6 +40,8 @@ from weights.errors import PhotodragError
 PAGE = Path(__file__).parent / "page"
 LONGEST_NAME = 120
 UPLOADS_AT_ONCE = 2
+MOST_RECIPE = 2_000_000
+"""Bytes of the largest recipe that is taken."""
 
 _KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 _FRESH = {"Cache-Control": "no-store"}
@@ -62,6 +65,7 @@ def make_app(studio: Studio) -> Starlette:
         Route("/photos/{photo}/picture", addresses.picture),
         Route("/photos/{photo}/window", addresses.window),
         Route("/photos/{photo}/thumbnail", addresses.thumbnail),
+        Route("/photos/{photo}/recipes", addresses.read_recipe, methods=["POST"]),
         Route(_PART + "/thumbnail", addresses.part_thumbnail),
         Route(_PART + "/regions/{name}", addresses.region),
         Route(_PART + "/masks", addresses.add_mask, methods=["POST"]),
@@ -108,6 +112,13 @@ class Addresses:
     async def thumbnail(self, request: Request) -> Response:
         """The photo, small."""
         return FileResponse(await self._viewing.thumbnail(self._record(request)), headers=_KEPT)
+
+    async def read_recipe(self, request: Request) -> Response:
+        """Take a recipe apart into what a page sets up."""
+        async with self._uploads:
+            record = self._record(request)
+            content, name = await _read_body(request, MOST_RECIPE), _read_name(request)
+            return JSONResponse({"edits": await self._unpack(record, content, name)})
 
     async def part_thumbnail(self, request: Request) -> Response:
         """A face or a square, small."""
@@ -200,6 +211,21 @@ class Addresses:
         await self._studio.submit("expression", work).outcome
         return found
 
+    async def _unpack(self, record: PhotoRecord, content: bytes, name: str) -> list[Json]:
+        edits: list[Json] = []
+        desk, workshop = self._studio.desk, self._studio.workshop
+        part = desk.part if desk.record and desk.record.photo == record.photo else None
+
+        def work(control: Control) -> Callable[[], None]:
+            control.announce("recipe")
+            photo = workshop.photo(record)
+            reader = RecipeReader(record, photo, workshop.models, part, desk.settings)
+            found = reader.read(content, name)
+            return lambda: edits.extend(found)
+
+        await self._studio.submit("recipe", work).outcome
+        return edits
+
     async def _restore(self, slot: Slot, edit: int) -> None:
         """Make an edit's pictures again where they are lost."""
 
@@ -241,18 +267,19 @@ def _parse(text: str) -> object:
         raise MessageError("a message must be JSON") from error
 
 
-async def _read_body(request: Request) -> bytes:
-    """The whole body, as long as it is not too long."""
+async def _read_body(request: Request, most: int | None = None) -> bytes:
+    """The whole body, as long as it is not longer than `most` bytes, or a photo may be."""
+    most = most or MOST_UPLOAD
     announced = request.headers.get("content-length", "0")
     too_large = UploadTooLargeError(
-        f"the file is larger than {MOST_UPLOAD // 1_000_000} MB, which is the most that is taken"
+        f"the file is larger than {most // 1_000_000} MB, which is the most that is taken"
     )
-    if not announced.isdigit() or int(announced) > MOST_UPLOAD:
+    if not announced.isdigit() or int(announced) > most:
         raise too_large
     parts, length = list[bytes](), 0
     async for part in request.stream():
         length += len(part)
-        if length > MOST_UPLOAD:
+        if length > most:
             raise too_large
         parts.append(part)
     return b"".join(parts)

@@ -16,7 +16,7 @@ from pipeline.session import Json
 Step = TypeVar("Step")
 T = TypeVar("T")
 
-Kind = Literal["faces", "invert", "run", "export", "expression", "forget"]
+Kind = Literal["faces", "invert", "run", "export", "expression", "recipe", "forget"]
 End = Literal["done", "stopped", "cancelled", "failed"]
 Work = Callable[["Control"], Callable[[], None]]
 """Long work on the worker's thread; what it returns is called on the event loop's."""

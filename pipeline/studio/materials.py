@@ -17,7 +17,7 @@ from pipeline.session import Json, write_atomically
 from pipeline.studio.draft import Draft
 from pipeline.studio.errors import NoFaceError, UnknownError
 from pipeline.studio.pictures import write_bytes
-from pipeline.studio.records import keep_record, read_named, read_record
+from pipeline.studio.records import PhotoRecord, keep_record, read_named, read_record
 from pipeline.studio.shelf import ID_LENGTH
 from pipeline.subject import choose_face, detect
 
@@ -44,6 +44,27 @@ def mask_file(face_folder: Path, name: str) -> Path:
     if not _ID.fullmatch(name) or not path.is_file():
         raise UnknownError("this mask is not here any more: paint it again")
     return path
+
+
+def find_mask(record: PhotoRecord, name: str) -> Path | None:
+    """A mask of that name that is kept with any part of a photo."""
+    found = record.folder.glob(f"*/masks/{name}.png") if _ID.fullmatch(name) else ()
+    return next(iter(found), None)
+
+
+def adopt_mask(folder: Path, file: Path) -> str:
+    """Keep a mask that is kept with another part with this one, too; returns its name."""
+    if file.parent != folder:
+        content = file.read_bytes()
+        write_atomically(folder / file.name, lambda path: write_bytes(path, content))
+    return file.stem
+
+
+def keep_landmarks(folder: Path, landmarks: NDArray[np.float64]) -> str:
+    """Keep the landmarks of another face, whose expression is taken, named after themselves."""
+    name = hashlib.sha256(landmarks.astype("<f8").tobytes()).hexdigest()[:ID_LENGTH]
+    keep_record(folder / f"{name}.json", {"landmarks": landmarks.tolist()})
+    return name
 
 
 def keep_expression(folder: Path, content: bytes, name: str, models: Models) -> Json:

@@ -9,7 +9,7 @@ from pipeline.decode import KINDS
 from pipeline.encode import ENCODERS
 from pipeline.engines import OPTIONS
 from pipeline.models import Models
-from pipeline.session import Json
+from pipeline.session import Json, file_sha256
 from pipeline.studio.document import UNTOUCHED, Document, EditNote
 from pipeline.studio.layers import Layer
 from pipeline.studio.materials import mask_file
@@ -39,7 +39,12 @@ def recipe(record: PhotoRecord, layers: Sequence[Layer], models: Models) -> Json
     """
     told: Json = {
         "photodrag": VERSION,
-        "photo": {"name": record.name, "width": record.width, "height": record.height},
+        "photo": {
+            "name": record.name,
+            "sha256": file_sha256(record.file),
+            "width": record.width,
+            "height": record.height,
+        },
         "generator": {"name": models.generator_name, "sha256": models.sha256},
     }
     faces = [_recipe_of_face(layer) for layer in layers]

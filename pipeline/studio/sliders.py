@@ -1,6 +1,8 @@
 """The page's sliders: one for each preset, whose negative half is the opposite preset."""
 
-from editing.presets import PRESETS, STRONGEST
+from collections.abc import Sequence
+
+from editing.presets import PRESETS, STRONGEST, PresetStrength
 from pipeline.session import Json
 
 STEP = 0.05
@@ -22,6 +24,19 @@ def describe_sliders() -> list[Json]:
         for name, preset in PRESETS.items()
         if preset.sign > 0  # the others are a slider's negative half
     ]
+
+
+def on_sliders(presets: Sequence[PresetStrength]) -> dict[str, float]:
+    """Strengths by sliders; a preset that is the opposite of one is that one's negative half."""
+    strengths: dict[str, float] = {}
+    for chosen in presets:
+        name, sign = chosen.name, PRESETS[chosen.name].sign
+        strength = min(max(chosen.strength, -STRONGEST), STRONGEST)
+        same = [n for n, p in PRESETS.items() if p.sign > 0 and p.move is PRESETS[name].move]
+        if sign < 0 and same[0] not in {other.name for other in presets}:
+            name, strength = same[0], sign * strength
+        strengths[name] = strengths.get(name, 0.0) + strength
+    return strengths
 
 
 def title_of(name: str) -> str:

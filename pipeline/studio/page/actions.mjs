@@ -6,6 +6,7 @@
 import * as app from "./state/app.mjs";
 import * as drafts from "./state/draft.mjs";
 import { intoSquare, mirrorPoint } from "./state/face.mjs";
+import { isRecipe, setUpRemark } from "./state/recipe.mjs";
 import { nameOf } from "./state/square.mjs";
 import { errorTitle } from "./state/wording.mjs";
 import * as views from "./state/view.mjs";
@@ -44,20 +45,56 @@ export class Actions {
   // --- photos -----------------------------------------------------------------------------------
 
   async openFile(file) {
+    if (isRecipe(file)) {
+      await this.openRecipe(file);
+      return;
+    }
     const limit = this.#store.state.hello?.limits?.upload_bytes ?? Infinity;
     if (file.size > limit) {
       const text = `${file.name} has ${megabytes(file.size)}; at most ${megabytes(limit)} can be opened.`;
       this.#store.change(app.toast, "error", errorTitle("too-large"), text);
       return;
     }
+    await this.#upload("photos", file);
+  }
+
+  /** Send a file; gives the server's answer, or null once it is told why there is none. */
+  async #upload(path, file) {
     this.#store.change(app.uploading, { name: file.name });
     try {
-      await this.#wire.post("photos", file, file.name || "pasted.png");
+      return await this.#wire.post(path, file, file.name || "pasted.png");
     } catch (error) {
       this.fail(error);
+      return null;
     } finally {
       this.#store.change(app.uploading, null);
     }
+  }
+
+  /** Read a recipe for the photo; one of several edits asks which. */
+  async openRecipe(file) {
+    const { desk } = this.#store.state;
+    if (!desk?.photo) {
+      this.#store.change(app.toast, "info", "Open the photo first", `Then open ${file.name} for it.`);
+      return;
+    }
+    const { edits } = (await this.#upload(`photos/${desk.photo.photo}/recipes`, file)) ?? {};
+    if (!edits) return;
+    if (edits.length === 1) await this.setUp(edits[0]);
+    else this.#store.change(app.recipeCame, { name: file.name, edits });
+  }
+
+  /** Make an edit of a recipe what the next run does. */
+  async setUp(edit) {
+    this.#store.change(app.recipeCame, null);
+    const { face, settings, draft, hidden, follows, continued } = edit;
+    const shown = () => this.#store.state.desk.shown;
+    const ready = continued || ((await this.settings(settings)) && (await this.chooseFace(face)) &&
+      (hidden === undefined || (await this.#ask("hide", { mask: hidden }))) &&
+      (follows || shown() === 0 || (await this.show(0))) && (await this.#ask("draft", { draft })));
+    if (!ready) return;
+    const { kind, title, text } = setUpRemark(edit);
+    this.#store.change(app.toast, kind, title, text);
   }
 
   openPhoto = (photo) => this.#ask("open", { photo });
@@ -95,20 +132,14 @@ export class Actions {
 
   async expressionFrom(file) {
     const { desk } = this.#store.state;
-    this.#store.change(app.uploading, { name: file.name });
-    try {
-      const path = `photos/${desk.photo.photo}/faces/${desk.face}/expressions`;
-      const { expression, name, faces } = await this.#wire.post(path, file, file.name || "pasted.png");
-      if (faces > 1) {
-        const text = `${name} shows ${faces} faces; the expression of the largest is taken.`;
-        this.#store.change(app.toast, "info", "The largest face is taken", text);
-      }
-      this.commit(drafts.setExpression(app.draftOf(this.#store.state), { expression, name }));
-    } catch (error) {
-      this.fail(error);
-    } finally {
-      this.#store.change(app.uploading, null);
+    const answer = await this.#upload(`photos/${desk.photo.photo}/faces/${desk.face}/expressions`, file);
+    if (!answer) return;
+    const { expression, name, faces } = answer;
+    if (faces > 1) {
+      const text = `${name} shows ${faces} faces; the expression of the largest is taken.`;
+      this.#store.change(app.toast, "info", "The largest face is taken", text);
     }
+    this.commit(drafts.setExpression(app.draftOf(this.#store.state), { expression, name }));
   }
 
   // --- the draft --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 import { byId, element, rebuild, say } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 import { SHORTCUTS } from "../state/keys.mjs";
+import { titleOf } from "../state/recipe.mjs";
 
 export function createDialogs(store, actions) {
   for (const button of document.querySelectorAll("[data-export]")) {
@@ -16,8 +17,10 @@ export function createDialogs(store, actions) {
     // A click beside the dialog closes it.
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   }
+  byId("recipe-dialog").addEventListener("close", () => store.change(app.recipeCame, null));
   let taken = null;
   return (state) => {
+    updateRecipe(state.recipe, actions);
     const { desk, exported } = state;
     if (exported && exported !== taken) download(exported);
     taken = exported;
@@ -31,6 +34,16 @@ export function createDialogs(store, actions) {
     }
     say(byId("export-state"), saving ? "Saving …" : exported ? `${exported.name} was saved to your downloads.` : "");
   };
+}
+
+/** Which edit of a recipe shall be set up. */
+function updateRecipe(recipe, actions) {
+  const dialog = byId("recipe-dialog");
+  if (dialog.open && !recipe) dialog.close();
+  if (!recipe || dialog.open) return;
+  byId("recipe-edits").replaceChildren(...recipe.edits.map((edit) => element("li", {},
+    element("button", { class: "soft wide", onclick: () => actions.setUp(edit) }, titleOf(edit)))));
+  dialog.showModal();
 }
 
 /** The command's words, each of which stays on one line where it fits. */

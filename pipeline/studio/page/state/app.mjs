@@ -32,6 +32,7 @@ export function initial() {
     frame: null,
     failure: null,
     exported: null,
+    recipe: null,
     toasts: [],
     toastNumber: 0,
     tool: "drag",
@@ -155,6 +156,11 @@ export function toast(state, kind, title, text = "") {
 /** Take a message away. */
 export function dismiss(state, number) {
   return { ...state, toasts: state.toasts.filter((one) => one.number !== number) };
+}
+
+/** A recipe of several edits, {name, edits}, of which one is to be chosen; null ends that. */
+export function recipeCame(state, recipe) {
+  return { ...state, recipe };
 }
 
 /** A photo is on its way to the server; null when it arrived or failed. */

@@ -35,7 +35,7 @@ export const SHORTCUTS = [
   ["Edit", "escape", ["Esc"], "Stop; end comparing; let go of a point"],
   ["Edit", "undo", ["Ctrl+Z"], "Undo"],
   ["Edit", "redo", ["Ctrl+Shift+Z", "Ctrl+Y"], "Redo"],
-  ["File", "open", ["Ctrl+O"], "Open a photo"],
+  ["File", "open", ["Ctrl+O"], "Open a photo or a recipe"],
   ["File", "export", ["Ctrl+S"], "Save"],
   ["File", "help", ["?"], "This list"],
 ];

@@ -16,6 +16,7 @@ const STAGES = {
   export: "Saving",
   save: "Saving",
   expression: "Reading the expression",
+  recipe: "Reading the recipe",
   forget: "Forgetting the photo",
 };
 
