@@ -1,9 +1,9 @@
 """Speed and memory of the drag engines at the full size of the public generators.
 
-The generator has the shape of the public FFHQ networks and random weights: what a step costs
-depends on the shape alone. Each engine works in a process of its own, so that its peak of memory is
-its own, and does what it does by default: the reference in float32, the default engine in the
-number format that `pipeline.models` chooses for the device.
+The generator has the shape of the public FFHQ networks, at 128 px of the built-in one, and random
+weights: what a step costs depends on the shape alone. Each engine works in a process of its own,
+so that its peak of memory is its own, and does what it does by default: the reference in float32,
+the default engine in the number format that `pipeline.models` chooses for the device.
 """
 
 import multiprocessing
@@ -31,7 +31,7 @@ from pipeline.evaluate.samples import as_subject
 from pipeline.models import choose_device, choose_dtype
 from weights.stylegan2 import Generator, GeneratorConfig
 
-SIZES = (256, 512, 1024)
+SIZES = (128, 256, 512, 1024)
 BENCHED_ENGINES = ("reference", "default")
 _STEPS = {"reference": 2, "default": 8}
 
@@ -63,6 +63,7 @@ class DragRow:
         block: Side of the finest block that it computes.
         begin_s: Time until the first step can be taken.
         steps_per_s: Of the optimiser.
+        cpu_s: CPU seconds of a step, those of all threads.
         peak_mb: Largest memory of the process, weights included; on a GPU of the tensors.
         gflop: Floating point operations of one step's convolutions, forward and backward.
         mb: Bytes that they read and write, in megabytes.
@@ -74,6 +75,7 @@ class DragRow:
     block: int
     begin_s: float
     steps_per_s: float
+    cpu_s: float
     peak_mb: float | None
     gflop: float
     mb: float
@@ -104,10 +106,11 @@ def measure_engine(name: str, case: DragCase) -> DragRow:
     begun = time.perf_counter()
     # The first step also meets what libraries prepare once.
     next(steps)
-    first = time.perf_counter()
+    first, spent = time.perf_counter(), time.process_time()
     for _ in range(_STEPS[name]):
         next(steps)
     seconds = (time.perf_counter() - first) / _STEPS[name]
+    cpu_s = (time.process_time() - spent) / _STEPS[name]
     memory = torch.cuda.max_memory_allocated() / 1e6 if device.type == "cuda" else peak_mb()
     with ConvolutionCount() as count:
         next(steps)
@@ -118,6 +121,7 @@ def measure_engine(name: str, case: DragCase) -> DragRow:
         block=min(SUPERVISED_BLOCK, case.size) if authors else default_blocks(case.size)[-1],
         begin_s=begun - start,
         steps_per_s=1 / seconds,
+        cpu_s=cpu_s,
         peak_mb=memory,
         gflop=count.flop / 1e9,
         mb=count.moved / 1e6,
@@ -126,9 +130,10 @@ def measure_engine(name: str, case: DragCase) -> DragRow:
 
 
 def random_subject(size: int, device: torch.device, dtype: torch.dtype) -> Inversion:
-    """A generator of the public FFHQ shape with random weights, and one of its samples."""
+    """A generator of the size's shape with random weights, and one of its samples."""
     torch.manual_seed(0)
-    config = GeneratorConfig(resolution=size, channel_base=32768, channel_max=512)
+    base, most = (4096, 256) if size == 128 else (32768, 512)
+    config = GeneratorConfig(resolution=size, channel_base=base, channel_max=most)
     generator = Generator(config).eval().requires_grad_(False).to(device)
     generator.compute_dtype = dtype
     latents = generator.map(torch.randn(1, config.z_dim).to(device))
@@ -200,13 +205,14 @@ def to_drag_table(rows: Sequence[DragRow]) -> str:
     """Lay the rows out in columns, and say how many times faster the last is."""
     lines = [
         f"{'engine':10} {'format':9} {'block':>5} {'begin s':>8} {'steps/s':>8} {'s/step':>8} "
-        f"{'peak MB':>8} {'GFLOP':>7} {'MB':>7} {'floor s':>8}"
+        f"{'CPU s':>8} {'peak MB':>8} {'GFLOP':>7} {'MB':>7} {'floor s':>8}"
     ]
     for r in rows:
         peak = "unknown" if r.peak_mb is None else f"{r.peak_mb:.0f}"
         lines.append(
             f"{r.engine:10} {r.dtype:9} {r.block:5} {r.begin_s:8.2f} {r.steps_per_s:8.3f} "
-            f"{1 / r.steps_per_s:8.3f} {peak:>8} {r.gflop:7.1f} {r.mb:7.0f} {r.floor_s:8.3f}"
+            f"{1 / r.steps_per_s:8.3f} {r.cpu_s:8.3f} {peak:>8} {r.gflop:7.1f} {r.mb:7.0f} "
+            f"{r.floor_s:8.3f}"
         )
     lines.append(f"{rows[-1].steps_per_s / rows[0].steps_per_s:.1f} times the steps per second")
     return "\n".join(lines)

@@ -29,8 +29,9 @@ def add_commands(adding: Adding) -> None:
     )
     of_drag = sub.add_argument_group("drag: engines side by side on a random generator")
     of_drag.add_argument(
-        "--size", type=int, choices=SIZES, help="side of its pictures; the public FFHQ shape"
-    )
+        "--size", type=int, choices=SIZES,
+        help="side of its pictures; the public FFHQ shape, at 128 that of portrait-128",
+    )  # fmt: skip
     of_drag.add_argument("--points", type=parse_count, metavar="N", help="handles; default 1")
     of_drag.add_argument("--mask", action="store_true", help="fix half of the picture")
     flags.add_networks(sub)
