@@ -167,11 +167,11 @@ class EditRequest:
         if alignment.drawn < 1:
             where, way_out = "what the generator draws", "choose another --crop"
         elif self.mask is not None:
-            where, way_out = "the mask", "paint white there too, or leave out --mask"
+            where, way_out = "the mask", "paint white there too, or leave the mask out"
         elif self.region is not None:
-            where, way_out = f"the region {self.region!r}", "choose another --region, or all"
+            where, way_out = f"the region {self.region!r}", "choose another, or the region all"
         else:
-            where, way_out = "the face", "choose --region all, or paint a --mask"
+            where, way_out = "the face", "choose the region all, or paint a mask"
         raise RequestError(
             f"the edit moves a point at ({x:.0f}, {y:.0f}), which lies outside {where}, "
             f"where nothing may change: {way_out}"
