@@ -129,7 +129,7 @@ def test_handle_outside_the_crop(refused: Run) -> None:
 def test_handle_outside_the_region_names_photo_pixels(refused: Run) -> None:
     message = refused("--drag", "226,100:226,105", "--region", "mouth")
     assert "moves a point at (226, 100), which lies outside the region 'mouth'" in message
-    assert "--region" in message
+    assert "choose another, or the region all" in message
 
 
 def test_preset_outside_a_painted_mask(refused: Run, tmp_path: Path) -> None:
