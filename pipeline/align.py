@@ -100,7 +100,7 @@ class Crop:
     """A square of the photo as the networks see it.
 
     Attributes:
-        image: [1, 3, R, R] float32 in [-1, 1].
+        image: [1, 3, R, R] float32 in [-1, 1]; one channel where that was given.
         valid: [1, 1, R, R] float32, 1 where the pixel's whole area lies in the photo, 0 where any
             of it was invented.
         alignment: Where the crop lies in the photo.
@@ -173,7 +173,7 @@ def crop_square(rgb: NDArray[np.float32], alignment: Alignment) -> Crop:
     pixel is blurred.
 
     Args:
-        rgb: [H, W, 3] float32 in [0, 1].
+        rgb: [H, W, 3] float32 in [0, 1], or one channel alone.
         alignment: The square.
 
     Raises:
@@ -288,6 +288,7 @@ def _fade(
     if not distance.any():
         return crop
     blurred = cv2.GaussianBlur(crop, (0, 0), 0.02 * crop.shape[0], borderType=cv2.BORDER_REFLECT)
+    blurred = blurred.reshape(crop.shape)
     known = crop[valid > 0] if valid.any() else crop.reshape(-1, crop.shape[-1])
     median = np.median(known, axis=0)
     # FFHQ's ramps over a pad of 0.3 sides, but starting at the photo's edge instead of inside it.

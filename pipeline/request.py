@@ -245,10 +245,10 @@ def hidden_to_crop(hidden: Mask, photo: Photo, alignment: Alignment) -> Tensor:
 
 
 def _to_crop(levels: Mask, alignment: Alignment) -> Tensor:
-    shares = np.repeat(levels[:, :, None], 3, axis=2).astype(np.float32)
+    shares = levels[:, :, None].astype(np.float32)
     shares /= FULLY
     crop = crop_square(shares, alignment)
-    share = ((crop.image[:, :1] + 1) / 2).clamp(0, 1) * (crop.valid > 0)
+    share = ((crop.image + 1) / 2).clamp(0, 1) * (crop.valid > 0)
     # In steps that a session's 8-bit file keeps: an edit is composed from there, too.
     return (share * FULLY).round() / FULLY
 

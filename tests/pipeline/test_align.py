@@ -129,6 +129,14 @@ def test_only_pixels_wholly_inside_the_photo_are_valid() -> None:
     assert np.abs(found - smooth(at[..., 0], at[..., 1], 60))[deep].max() < 0.01
 
 
+def test_one_channel_is_cut_as_it_is_among_three() -> None:
+    rgb = np.random.default_rng(2).random((60, 90, 3), dtype=np.float32)
+    beyond_the_edge = Alignment(centre=(20.0, 30.0), size=70.0, angle=0.4, resolution=32)
+    three = crop_square(rgb, beyond_the_edge).image
+    one = crop_square(np.ascontiguousarray(rgb[..., 1:2]), beyond_the_edge).image
+    np.testing.assert_allclose(one.numpy(), three[:, 1:2].numpy(), atol=1e-6)
+
+
 def test_padding_goes_on_from_the_edge_without_a_seam() -> None:
     x, y = centres(200, 200)
     square = Alignment(centre=(0.0, 100.0), size=100.0, angle=0.0, resolution=100)
