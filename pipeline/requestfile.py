@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from editing.presets import PresetStrength
 from editing.regions import LANDMARKS
 from editing.spec import points_tensor
+from pipeline.decode import MAX_PIXELS, open_image, too_large
 from pipeline.engines import DEFAULT_ENGINE, read_options
-from pipeline.errors import RequestError
+from pipeline.errors import BrokenPhotoError, NotAPhotoError, RequestError
 from pipeline.request import EditRequest, Mask
 
 KEYS = ("handles", "targets", "presets", "expression", "region", "mask", "engine", "options")
@@ -94,11 +95,25 @@ def read_mask(path: Path) -> Mask:
 
     Raises:
         RequestError: It is no picture.
+        PhotoTooLargeError: It has more pixels than a photo may have.
     """
     try:
-        levels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise RequestError(f"cannot read the mask {path}: give a black and white PNG") from error
+    return mask_of(content, path)
+
+
+def mask_of(content: bytes, path: Path) -> Mask:
+    """The mask that a file of that name holds; errors are those of `read_mask`."""
+    try:
+        with open_image(path, content) as picture:
+            pixels = picture.width * picture.height
+        if pixels > MAX_PIXELS:
+            raise too_large(path, f"{pixels} pixels", MAX_PIXELS)
+        levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except (NotAPhotoError, BrokenPhotoError, cv2.error):
+        levels = None
     if levels is None:
         raise RequestError(f"the mask {path} is no picture: give a black and white PNG")
     return np.where(levels < BLACK, 0, levels).astype(np.uint8)

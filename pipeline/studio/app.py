@@ -26,7 +26,7 @@ from pipeline.studio.errors import (
     describe,
 )
 from pipeline.studio.jobs import Control
-from pipeline.studio.materials import keep_expression, keep_mask
+from pipeline.studio.materials import expression_picture, keep_expression, keep_mask
 from pipeline.studio.pages import Page
 from pipeline.studio.parts import face_of, read_part
 from pipeline.studio.recipefile import RecipeReader
@@ -70,7 +70,9 @@ def make_app(studio: Studio) -> Starlette:
         Route(_PART + "/regions/{name}", addresses.region),
         Route(_PART + "/masks", addresses.add_mask, methods=["POST"]),
         Route(_PART + "/masks/{mask}", addresses.mask),
+        Route(_PART + "/mask-files", addresses.add_mask_file, methods=["POST"]),
         Route(_PART + "/expressions", addresses.add_expression, methods=["POST"]),
+        Route(_PART + "/expressions/{expression}", addresses.expression),
         Route(_PART + "/edits/{edit:int}/picture", addresses.edit_picture),
         Route(_PART + "/edits/{edit:int}/thumbnail", addresses.edit_thumbnail),
         Route("/downloads/{name}", addresses.download),
@@ -140,6 +142,14 @@ class Addresses:
             folder = record.folder_of(part) / "masks"
             return JSONResponse({"mask": await run_in_threadpool(keep_mask, folder, mask)})
 
+    async def add_mask_file(self, request: Request) -> Response:
+        """Take a mask from a file, as large as the photo."""
+        async with self._uploads:
+            record, part = self._record(request), self._part(request)
+            content, name = await _read_body(request), _read_name(request)
+            mask = await self._viewing.import_mask(record, part, content, name)
+        return JSONResponse({"mask": mask})
+
     async def mask(self, request: Request) -> Response:
         """A mask that was painted before."""
         record, part = self._record(request), self._part(request)
@@ -154,6 +164,12 @@ class Addresses:
             content, name = await _read_body(request), _read_name(request)
             folder = record.folder_of(part) / "expressions"
             return JSONResponse(await self._find_expression(folder, content, name))
+
+    async def expression(self, request: Request) -> Response:
+        """The face of a kept expression, small."""
+        folder = self._record(request).folder_of(self._part(request))
+        found = expression_picture(folder, request.path_params["expression"])
+        return FileResponse(found, headers=_KEPT)
 
     async def edit_picture(self, request: Request) -> Response:
         """The edited photo inside an edit's rectangle."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import cast
 
 import numpy as np
@@ -32,10 +32,23 @@ class DraftPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionSource:
-    """Another photo's face whose expression is taken: the number of what was found, its name."""
+    """Another photo's face whose expression is taken.
+
+    Attributes:
+        expression: Name of what is kept of the face.
+        name: Of the photo.
+        faces: Names of what is kept of all of the photo's faces, left to right.
+    """
 
     expression: str
     name: str
+    faces: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """As the command line names it: the photo, and the face where there are several."""
+        several = len(self.faces) > 1 and self.expression in self.faces
+        return f"{self.name}:{self.faces.index(self.expression) + 1}" if several else self.name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +78,7 @@ class Draft:
                 for p in self.points
             ],
             "presets": dict(self.presets),
-            "expression": source and {"expression": source.expression, "name": source.name},
+            "expression": source and {**asdict(source), "faces": list(source.faces)},
             "region": self.region,
             "mask": self.mask,
         }
@@ -90,7 +103,7 @@ class Draft:
         moved = sum(not p.lock and p.at != p.to for p in self.points)
         parts = [f"{moved} point{'s' if moved != 1 else ''}"] if moved else []
         parts += [f"{name} {strength:g}" for name, strength in self.presets.items() if strength]
-        parts += [f"expression of {self.expression.name}"] if self.expression else []
+        parts += [f"expression of {self.expression.label}"] if self.expression else []
         return ", ".join(parts) or "nothing"
 
 
@@ -207,4 +220,8 @@ def _source(record: Record) -> ExpressionSource:
     return ExpressionSource(
         expression=read_text(record.get("expression"), "expression", LONGEST_ID),
         name=read_text(record.get("name"), "a photo's name", 200),
+        faces=tuple(
+            read_text(each, "expression", LONGEST_ID)
+            for each in read_list(record.get("faces", []), "faces")
+        ),
     )

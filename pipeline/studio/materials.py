@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.models import Models
-from pipeline.request import EditRequest, Mask
-from pipeline.requestfile import read_mask
+from pipeline.request import EditRequest, Mask, check_mask
+from pipeline.requestfile import mask_of, read_mask
 from pipeline.session import Json, write_atomically
 from pipeline.studio.draft import Draft
 from pipeline.studio.errors import NoFaceError, UnknownError
-from pipeline.studio.pictures import write_bytes
+from pipeline.studio.pictures import face_picture, write_bytes
 from pipeline.studio.records import PhotoRecord, keep_record, read_named, read_record
 from pipeline.studio.shelf import ID_LENGTH
 from pipeline.subject import choose_face, detect
@@ -34,13 +34,24 @@ def keep_mask(folder: Path, mask: Mask) -> str:
     return name
 
 
-def mask_file(face_folder: Path, name: str) -> Path:
+def import_mask(folder: Path, content: bytes, name: str, record: PhotoRecord) -> str:
+    """Keep a mask from a file of that name, as `--mask` takes it; returns the kept one's name.
+
+    Raises:
+        RequestError: It is no picture, not as large as the photo, or black everywhere.
+    """
+    mask = mask_of(content, Path(name))
+    check_mask(mask, record.width, record.height)
+    return keep_mask(folder, mask)
+
+
+def mask_file(part_folder: Path, name: str) -> Path:
     """Where a kept mask lies.
 
     Raises:
         UnknownError: There is none of that name.
     """
-    path = face_folder / "masks" / f"{name}.png"
+    path = part_folder / "masks" / f"{name}.png"
     if not _ID.fullmatch(name) or not path.is_file():
         raise UnknownError("this mask is not here any more: paint it again")
     return path
@@ -68,7 +79,7 @@ def keep_landmarks(folder: Path, landmarks: NDArray[np.float64]) -> str:
 
 
 def keep_expression(folder: Path, content: bytes, name: str, models: Models) -> Json:
-    """Find the largest face of another photo and keep its landmarks.
+    """Keep the landmarks of all faces of another photo, each with a picture; take the largest's.
 
     Raises:
         PhotoError: The content is no photo.
@@ -78,30 +89,45 @@ def keep_expression(folder: Path, content: bytes, name: str, models: Models) -> 
     file = folder / f"{identity}.photo"
     write_atomically(file, lambda path: write_bytes(path, content))
     try:
-        faces = detect(read_named(file, name), models)
+        photo = read_named(file, name)
+        faces = detect(photo, models)
     finally:
         file.unlink()
     if not faces:
         raise NoFaceError(f"no face was found in {name}: choose a photo with an upright face")
-    used = choose_face(faces, None)
-    keep_record(folder / f"{identity}.json", {"landmarks": used.landmarks.tolist()})
-    return {"expression": identity, "name": name, "faces": len(faces), "used": used.index}
+    kept = [keep_landmarks(folder, face.landmarks) for face in faces]
+    for face, found in zip(faces, kept, strict=True):
+        content = face_picture(photo, face)
+        write_atomically(folder / f"{found}.jpg", lambda path, c=content: write_bytes(path, c))
+    return {"expression": kept[choose_face(faces, None).index - 1], "name": name, "faces": kept}
 
 
-def read_expression(face_folder: Path, name: str) -> NDArray[np.float64]:
+def expression_picture(part_folder: Path, name: str) -> Path:
+    """Where the picture of a kept expression's face lies.
+
+    Raises:
+        UnknownError: There is none of that name.
+    """
+    path = part_folder / "expressions" / f"{name}.jpg"
+    if not _ID.fullmatch(name) or not path.is_file():
+        raise UnknownError("there is no picture of this expression")
+    return path
+
+
+def read_expression(part_folder: Path, name: str) -> NDArray[np.float64]:
     """Landmarks of a kept expression.
 
     Raises:
         UnknownError: There is none of that name.
     """
-    path = face_folder / "expressions" / f"{name}.json"
+    path = part_folder / "expressions" / f"{name}.json"
     record = read_record(path) if _ID.fullmatch(name) else None
     if record is None:
         raise UnknownError("this expression is not here any more: give its photo again")
     return np.array(cast("dict[str, Any]", record)["landmarks"], np.float64)
 
 
-def read_draft_request(face_folder: Path, draft: Draft) -> EditRequest:
+def read_draft_request(part_folder: Path, draft: Draft) -> EditRequest:
     """The request that a draft asks for, with what lies in files.
 
     Raises:
@@ -109,8 +135,8 @@ def read_draft_request(face_folder: Path, draft: Draft) -> EditRequest:
     """
     expression, file = None, None
     if draft.expression is not None:
-        expression = read_expression(face_folder, draft.expression.expression)
+        expression = read_expression(part_folder, draft.expression.expression)
     if draft.mask is not None:
-        file = mask_file(face_folder, draft.mask)
+        file = mask_file(part_folder, draft.mask)
     request = draft.to_request(expression, None if file is None else read_mask(file))
     return replace(request, mask_file=file)

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.align import Window
 from pipeline.bands import cut_out
+from pipeline.faces import Face
 from pipeline.photo import Photo
 from pipeline.request import Mask
 from pipeline.studio.errors import MessageError
@@ -20,6 +21,8 @@ DISPLAY_PIXELS = 24_000_000
 
 MASK_SIDE = 2048
 """Largest side of a mask's picture, in and out."""
+
+FACE_THUMBNAIL = 160
 
 Rgb = NDArray[np.uint8]
 
@@ -67,6 +70,18 @@ def thumbnail(rgb: Rgb, side: int) -> Rgb:
     factor = min(1.0, side / max(rgb.shape[:2]))
     height, width = (max(1, round(length * factor)) for length in rgb.shape[:2])
     return resized(rgb, width, height)
+
+
+def face_picture(photo: Photo, face: Face) -> bytes:
+    """A face with some of its surroundings, small."""
+    x0, y0, x1, y1 = face.box
+    half = 0.75 * max(x1 - x0, y1 - y0)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    window = (
+        max(int(x - half), 0), max(int(y - half), 0),
+        min(int(x + half) + 1, photo.width), min(int(y + half) + 1, photo.height),
+    )  # fmt: skip
+    return to_jpeg(thumbnail(bytes_of(photo, window), FACE_THUMBNAIL), photo)
 
 
 def read_mask_picture(content: bytes, size: tuple[int, int]) -> Mask:

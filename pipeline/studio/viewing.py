@@ -11,17 +11,18 @@ from starlette.concurrency import run_in_threadpool
 
 from editing.regions import REGIONS, region_mask
 from pipeline.align import Alignment, Window, crop_to_photo
-from pipeline.faces import Face
 from pipeline.photo import Photo
 from pipeline.request import FULLY, Mask
 from pipeline.requestfile import read_mask
 from pipeline.session import write_atomically
 from pipeline.studio.errors import MessageError, UnknownError
-from pipeline.studio.materials import mask_file
+from pipeline.studio.materials import import_mask, mask_file
 from pipeline.studio.parts import face_of, select_part
 from pipeline.studio.pictures import (
+    FACE_THUMBNAIL,
     bytes_of,
     display_size,
+    face_picture,
     mask_picture,
     read_mask_picture,
     resized,
@@ -35,7 +36,7 @@ from pipeline.subject import align_face
 
 T = TypeVar("T")
 
-PHOTO_THUMBNAIL, PART_THUMBNAIL = 192, 160
+PHOTO_THUMBNAIL = 192
 WINDOW_SIDE = 2048
 REGION_SIDE = 1024
 FINE = 512
@@ -75,8 +76,10 @@ class Viewing:
 
         def make(photo: Photo) -> bytes:
             face = face_of(record, part)
-            window = self.window_of(record, part) if face is None else _around(face, photo)
-            return to_jpeg(thumbnail(bytes_of(photo, window), PART_THUMBNAIL), photo)
+            if face is not None:
+                return face_picture(photo, face)
+            window = self.window_of(record, part)
+            return to_jpeg(thumbnail(bytes_of(photo, window), FACE_THUMBNAIL), photo)
 
         return await self._kept(record, record.folder_of(part).with_suffix(".jpg"), make)
 
@@ -132,6 +135,15 @@ class Viewing:
 
         return await self._do(make)
 
+    async def import_mask(self, record: PhotoRecord, part: Part, content: bytes, name: str) -> str:
+        """Keep a mask of the photo's size from a file; returns its name.
+
+        Raises:
+            RequestError: It is none of this photo.
+        """
+        folder = record.folder_of(part) / "masks"
+        return await self._do(lambda: import_mask(folder, content, name, record))
+
     async def mask(self, record: PhotoRecord, part: Part, folder: Path, name: str) -> bytes:
         """A kept mask over the part's window.
 
@@ -167,17 +179,6 @@ class Viewing:
 
     def _photo(self, record: PhotoRecord) -> Photo:
         return self._workshop.loaded(record) or read_named(record.file, record.name)
-
-
-def _around(face: Face, photo: Photo) -> Window:
-    """A face with some of its surroundings."""
-    (x0, y0, x1, y1), (width, height) = face.box, (photo.width, photo.height)
-    half = 0.75 * max(x1 - x0, y1 - y0)
-    x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    return (
-        max(int(x - half), 0), max(int(y - half), 0),
-        min(int(x + half) + 1, width), min(int(y + half) + 1, height),
-    )  # fmt: skip
 
 
 def _reduced(square: Alignment, window: Window, side: int) -> tuple[Alignment, Window]:

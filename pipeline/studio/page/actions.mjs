@@ -131,15 +131,20 @@ export class Actions {
   }
 
   async expressionFrom(file) {
-    const { desk } = this.#store.state;
-    const answer = await this.#upload(`photos/${desk.photo.photo}/faces/${desk.face}/expressions`, file);
+    const answer = await this.#upload(`${app.partPath(this.#store.state)}/expressions`, file);
     if (!answer) return;
     const { expression, name, faces } = answer;
-    if (faces > 1) {
-      const text = `${name} shows ${faces} faces; the expression of the largest is taken.`;
-      this.#store.change(app.toast, "info", "The largest face is taken", text);
+    if (faces.length > 1) {
+      const text = `${name} shows ${faces.length} faces; the largest one is taken until another is chosen.`;
+      this.#store.change(app.toast, "info", "Whose expression?", text);
     }
-    this.commit(drafts.setExpression(app.draftOf(this.#store.state), { expression, name }));
+    this.commit(drafts.setExpression(app.draftOf(this.#store.state), { expression, name, faces }));
+  }
+
+  /** Take what may change from a black and white picture as large as the photo. */
+  async maskFrom(file) {
+    const answer = await this.#upload(`${app.partPath(this.#store.state)}/mask-files`, file);
+    if (answer) this.commit(drafts.setMask(app.draftOf(this.#store.state), answer.mask));
   }
 
   // --- the draft --------------------------------------------------------------------------------

@@ -70,6 +70,23 @@ export function toolbar(group) {
   });
 }
 
+/** Let a button ask for a file, and the panel around it take one that is dropped there. */
+export function takesFile(button, input, panel, take) {
+  button.addEventListener("click", () => input.click());
+  input.addEventListener("change", () => {
+    if (input.files[0]) take(input.files[0]);
+    input.value = "";
+  });
+  panel.addEventListener("dragover", () => button.classList.add("over"));
+  panel.addEventListener("dragleave", () => button.classList.remove("over"));
+  panel.addEventListener("drop", (event) => {
+    event.preventDefault(); // what nobody takes is opened
+    button.classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file && !button.disabled) take(file);
+  });
+}
+
 /** Set a text only when it changes, so that readers are not told again. */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;

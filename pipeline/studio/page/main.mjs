@@ -110,9 +110,10 @@ function takeFiles() {
   addEventListener("dragleave", (event) => files(event) && hint(-1));
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
+    const taken = event.defaultPrevented;
     event.preventDefault();
     hint(null);
     const [file] = event.dataTransfer.files;
-    if (file && !event.target.closest("#expression")) actions.openFile(file);
+    if (file && !taken) actions.openFile(file);
   });
 }

@@ -41,6 +41,7 @@ drafts = st.builds(
         ExpressionSource,
         expression=st.text(min_size=1, max_size=16),
         name=st.text(min_size=1, max_size=30),
+        faces=st.lists(st.text(min_size=1, max_size=16), max_size=3).map(tuple),
     ),
     region=st.none() | st.sampled_from([*REGIONS, "all"]),
     mask=st.none() | st.just("0123456789abcdef"),

@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 
 from pipeline.errors import SessionError
 from pipeline.studio import errors
+from pipeline.studio.app import MOST_RECIPE
 from pipeline.studio.security import MOST_SOCKETS
 from pipeline.studio.serve import LONGEST_MESSAGE, MOST_CONNECTIONS, PortError, open_port
 from pipeline.studio.views import MOST_UPLOAD
@@ -111,6 +112,8 @@ def test_two_hosts_are_none(bare: Talk) -> None:
         "photos/../../token/picture", "photos/%2e%2e/picture", "photos/..%2f..%2ftoken/thumbnail",
         "photos/0123456789abcdef/picture", "downloads/..%2f..%2ftoken", "downloads/token",
         "photos/0123456789abcdef/faces/1/masks/..%2f..%2ftoken",
+        "photos/0123456789abcdef/faces/1/expressions/..%2f..%2ftoken",
+        "photos/0123456789abcdef/faces/..%2f..%2f1/thumbnail",
     ],
 )  # fmt: skip
 def test_no_path_leads_out_of_the_page(bare: Talk, path: str) -> None:
@@ -165,6 +168,28 @@ def test_files_that_are_no_photos(bare: Talk, content: bytes, status: int, code:
     assert answer.json["message"].startswith("holiday.png ")
 
 
+@pytest.mark.parametrize("part", ["..", "1", "0,0,99", "0,0", "-1,0,99", "1.5,0,99", "0,0,9999999"])
+def test_no_part_is_made_by_asking_for_it(talk: Talk, folder: Path, part: str) -> None:
+    photo = f"photos/{talk.state['photo']['photo']}"
+    before = sorted(path.name for path in (folder / photo).iterdir())
+    for path in ("thumbnail", "masks/0123456789abcdef", "regions/mouth", "expressions/..%2f1"):
+        if part != "1":
+            assert talk.ask(f"{photo}/faces/{part}/{path}").status in (400, 404)
+    for path in ("masks", "mask-files", "expressions"):
+        assert talk.upload(f"{photo}/faces/{part}/{path}", b"x", "x.png").status in (400, 404, 415)
+    assert sorted(path.name for path in (folder / photo).iterdir()) == before
+
+
+def test_masks_and_recipes_are_bounded(talk: Talk) -> None:
+    photo = f"photos/{talk.state['photo']['photo']}"
+    answer = talk.upload(f"{photo}/faces/1/mask-files", png(50_000, 50_000), "mask.png")
+    assert (answer.status, answer.json["code"]) == (413, "too-large")
+    answer = talk.upload(f"{photo}/faces/1/mask-files", png(13_000, 14_000), "mask.png")
+    assert (answer.status, answer.json["code"]) == (413, "too-large")
+    answer = talk.upload(f"{photo}/recipes", b" " * (MOST_RECIPE + 1), "r.json")
+    assert (answer.status, answer.json["code"]) == (413, "too-large")
+
+
 def test_a_hundred_connections_at_once(bare: Talk) -> None:
     request = f"GET {bare.token} HTTP/1.1\r\nHost: {bare.host}\r\n\r\n".encode()
     with ExitStack() as stack:
@@ -207,6 +232,10 @@ def test_what_is_no_message_ends_the_talk(bare: Talk, message: str | bytes) -> N
         {"do": "forget", "photo": ".."},
         {"do": "face", "face": 1},
         {"do": "face", "face": -1},
+        {"do": "face", "face": "0,0,99"},
+        {"do": "face", "face": "../../token"},
+        {"do": "drop", "face": "../..,0,9"},
+        {"do": "drop", "face": "0,0,99"},
         {"do": "settings", "settings": {"quality": "../fast"}},
         {"do": "settings", "settings": {"engine": {"name": "default", "options": {"no": 1}}}},
         {"do": "draft", "draft": {"points": [{"id": "a", "at": [1e999, 0], "to": [0, 0]}]}},

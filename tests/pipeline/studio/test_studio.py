@@ -268,7 +268,10 @@ def test_an_expression_from_another_photo(talk: Talk, portrait: Path) -> None:
     with Image.open(portrait) as picture:
         picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(content, "PNG")
     found = talk.upload(face_path(talk) + "/expressions", content.getvalue(), "twin.png").json
-    assert (found["name"], found["faces"]) == ("twin.png", 1)
+    assert (found["name"], found["faces"]) == ("twin.png", [found["expression"]])
+    assert (
+        max(size_of(talk.ask(f"{face_path(talk)}/expressions/{found['expression']}").body)) <= 160
+    )
     ask_for(talk, expression={"expression": found["expression"], "name": "twin.png"})
     assert talk.work("run")["end"] == "done"
     assert talk.state["edits"][0]["label"] == "expression of twin.png"
@@ -276,6 +279,62 @@ def test_an_expression_from_another_photo(talk: Talk, portrait: Path) -> None:
     Image.new("RGB", (200, 200), "white").save(blank, "PNG")
     answer = talk.upload(face_path(talk) + "/expressions", blank.getvalue(), "wall.png")
     assert (answer.status, answer.json["code"]) == (422, "no-face")
+
+
+def test_any_face_of_another_photo_gives_its_expression(talk: Talk, portrait: Path) -> None:
+    content = io.BytesIO()
+    with Image.open(portrait) as picture:
+        pair = Image.new("RGB", (1024, 512))
+        pair.paste(picture.rotate(6), (0, 0))
+        pair.paste(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (512, 0))
+    pair.save(content, "PNG")
+    found = talk.upload(face_path(talk) + "/expressions", content.getvalue(), "pair.png").json
+    faces = found["faces"]
+    assert len(set(faces)) == 2
+    middles: list[float] = []
+    for face in faces:
+        ask_for(talk, expression={"expression": face, "name": "pair.png", "faces": faces})
+        assert talk.state["draft"]["expression"]["faces"] == faces
+        assert talk.work("run")["end"] == "done"
+        taken = json.loads(exported(talk, what="recipe"))["request"]["expression"]
+        middles.append(sum(x for x, _ in taken) / len(taken))
+        talk.do("show", edit=0)
+    assert middles[0] < 512 < middles[1]
+    assert [edit["label"] for edit in talk.state["edits"]] == [
+        "expression of pair.png:1", "expression of pair.png:2",
+    ]  # fmt: skip
+
+
+def test_a_mask_from_a_file_is_what_the_command_line_takes(
+    talk: Talk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = corners(talk)
+    (ax, ay), (bx, by) = points[0]["at"], points[1]["at"]
+    levels = np.full((512, 512), 5, np.uint8)  # nearly black is black
+    levels[int(ay) - 20 : int(by) + 20, int(ax) - 20 : int(bx) + 20] = 200
+    file, wrong = tmp_path / "mask.png", tmp_path / "wrong.png"
+    Image.fromarray(levels).convert("RGB").save(file)
+    Image.fromarray(levels[:100]).save(wrong)
+    path = face_path(talk) + "/mask-files"
+    ask_for(talk, points=points, mask=talk.upload(path, file.read_bytes(), "mask.png").json["mask"])
+    assert talk.work("run")["end"] == "done"
+    saved, output = exported(talk, what="photo"), tmp_path / "edited.png"
+    command = shlex.split(talk.state["command"])
+    command[command.index("-o") + 1] = str(output)
+    command[command.index("--mask") + 1] = str(file)
+    assert main([*command[1:], "--device", "cpu"]) == 0
+    assert saved == output.read_bytes()
+    # What is refused is refused in the command line's words.
+    (tmp_path / "letter.png").write_text("Dear photodrag")
+    Image.fromarray(np.zeros((512, 512), np.uint8)).save(tmp_path / "black.png")
+    for name in ("wrong.png", "letter.png", "black.png"):
+        command[command.index("--mask") + 1] = str(tmp_path / name)
+        capsys.readouterr()
+        assert main([*command[1:], "--device", "cpu", "--overwrite"]) == 1
+        said = capsys.readouterr().err.replace(str(tmp_path / name), name)
+        answer = talk.upload(path, (tmp_path / name).read_bytes(), name)
+        assert answer.status == 400
+        assert answer.json["message"] in said
 
 
 def test_frames_and_recipe(talk: Talk, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 /**
- * What may change: regions as chips, the brush's size and softness.
+ * What may change: regions as chips, the brush's size and softness, a mask from a file.
  */
 
-import { byId, element, fillSlider, mark, rebuild, say } from "../dom.mjs";
+import { byId, element, fillSlider, mark, rebuild, say, takesFile } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 
 export function createArea(store, actions, area) {
@@ -11,6 +11,7 @@ export function createArea(store, actions, area) {
   size.addEventListener("input", () => store.change(app.brush, { radius: 2 * 100 ** (size.value / 100) }));
   softness.addEventListener("input", () => store.change(app.brush, { softness: Number(softness.value) }));
   byId("hide").addEventListener("click", () => actions.hide());
+  takesFile(byId("mask-pick"), byId("mask-input"), byId("area-panel"), (file) => actions.maskFrom(file));
   size.min = 0;
   size.max = 100;
   let painted = false;
@@ -19,8 +20,9 @@ export function createArea(store, actions, area) {
     updateRegions(state, area);
     const painting = state.tool === "paint" || state.tool === "erase";
     byId("brush").hidden = !painting;
-    byId("hide-row").hidden = !painting || Boolean(state.desk.hidden);
-    byId("hide").disabled = !app.draftOf(state).mask || app.working(state) === "run";
+    const { mask } = app.draftOf(state);
+    byId("hide-row").hidden = !(painting || mask) || Boolean(state.desk.hidden);
+    byId("hide").disabled = !mask || app.working(state) === "run";
     if (painting && !painted) byId("area-panel").scrollIntoView({ block: "nearest" });
     painted = painting;
     const { brush } = state;
@@ -48,7 +50,8 @@ function updateRegions(state, area) {
   }
   byId("regions").hidden = app.squareChosen(state);
   const unnamed = app.squareChosen(state) ? "all of the square" : "what the edit needs";
-  say(byId("area-state"), mask ? "painted" : region ? "" : unnamed);
+  say(byId("area-state"), mask ? "a mask" : region ? "" : unnamed);
   byId("area-invert").disabled = unusable || !(mask || (region && region !== "all"));
+  byId("mask-pick").disabled = unusable;
   byId("area-clear").disabled = unusable || !(mask || region);
 }

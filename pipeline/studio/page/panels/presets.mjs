@@ -2,7 +2,7 @@
  * Sliders for named expressions, and the expression of another photo.
  */
 
-import { byId, element, fillSlider, icon, mark, rebuild, say } from "../dom.mjs";
+import { byId, element, fillSlider, icon, mark, rebuild, say, takesFile, walkable } from "../dom.mjs";
 import * as app from "../state/app.mjs";
 import { setExpression, setPreset } from "../state/draft.mjs";
 import { strength } from "../state/wording.mjs";
@@ -36,6 +36,7 @@ export function createPresets(store, actions) {
     byId("expression-chosen").hidden = expression === null;
     byId("expression-clear").disabled = app.working(state) === "run";
     if (expression) say(byId("expression-name"), expression.name);
+    updateFaces(state, expression ?? {}, store, actions);
   };
 }
 
@@ -66,27 +67,27 @@ function presetSlider({ name, title, opposite, least, most, step }, store, actio
 }
 
 function createExpression(store, actions) {
-  const button = byId("expression-pick");
-  button.addEventListener("click", () => byId("expression-input").click());
-  byId("expression-input").addEventListener("change", (event) => {
-    const [file] = event.target.files;
-    if (file) actions.expressionFrom(file);
-    event.target.value = "";
-  });
+  takesFile(byId("expression-pick"), byId("expression-input"), byId("expression"), (file) => actions.expressionFrom(file));
   byId("expression-clear").addEventListener("click", () =>
     actions.commit(setExpression(app.draftOf(store.state), null)));
-  const panel = byId("expression");
-  panel.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    button.classList.add("over");
-  });
-  panel.addEventListener("dragleave", () => button.classList.remove("over"));
-  panel.addEventListener("drop", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    button.classList.remove("over");
-    const [file] = event.dataTransfer.files;
-    if (file && !button.disabled) actions.expressionFrom(file);
-  });
+  walkable(byId("expression-faces"));
+}
+
+/** The faces of the other photo by their numbers, where it shows several. */
+function updateFaces(state, { expression, faces = [] }, store, actions) {
+  const group = byId("expression-faces");
+  group.hidden = faces.length < 2;
+  const path = `${app.partPath(state)}/expressions`;
+  const choose = (face) => () => {
+    const draft = app.draftOf(store.state);
+    actions.commit(setExpression(draft, { ...draft.expression, expression: face }));
+  };
+  rebuild(group, [path, faces], () => faces.map((face, k) => element("button",
+    { class: "face", role: "radio", "data-expression": face, "aria-label": `Face ${k + 1}`, onclick: choose(face) },
+    element("img", { src: `${path}/${face}`, alt: "", draggable: "false" }), element("span", {}, String(k + 1)))));
+  for (const button of group.children) {
+    mark(button, "aria-checked", button.dataset.expression === expression);
+    button.tabIndex = button.dataset.expression === expression ? 0 : -1;
+    button.disabled = app.working(state) === "run";
+  }
 }

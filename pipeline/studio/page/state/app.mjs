@@ -256,6 +256,11 @@ export function photoSize({ desk }) {
   return [desk.photo.width, desk.photo.height];
 }
 
+/** The server's address of what is chosen. */
+export function partPath({ desk }) {
+  return `photos/${desk.photo.photo}/faces/${desk.face}`;
+}
+
 /** The draft that the person sees. */
 export function draftOf(state) {
   return state.gesture ?? state.pending?.draft ?? state.desk?.draft ?? drafts.EMPTY;

@@ -38,7 +38,7 @@ const TITLES = {
   "too-large": "The photo is too large",
   "no-face": "No face found",
   "face-too-small": "The face is too small",
-  request: "This edit cannot be run",
+  request: "This cannot be done",
   "no-inversion": "The face is not ready yet",
   busy: "One moment",
   unknown: "No longer there",
