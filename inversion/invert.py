@@ -7,6 +7,7 @@ encoder's latents where the generator has an encoder.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Generator as Steps
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -181,11 +182,14 @@ def options_for(options: InversionOptions, count: int) -> InversionOptions:
     )
 
 
-def most_steps(options: InversionOptions, count: int, encoder: Encoder | None) -> int:
-    """Most steps that `invert_together` yields for so many crops, where all are drawn at once."""
+def most_steps(
+    generator: Generator, options: InversionOptions, count: int, encoder: Encoder | None
+) -> int:
+    """Most steps that `invert_together` yields for so many crops, as far as memory is free now."""
     options = _options_of_run(options, count, encoder)
+    turns = math.ceil(count / plan(generator, count).together)
     # The start comes before them, and the inversions after them.
-    return 1 + options.projection_steps + options.tuning_steps + 1
+    return 1 + turns * options.projection_steps + options.tuning_steps + 1
 
 
 def _options_of_run(

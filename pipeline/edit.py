@@ -254,7 +254,7 @@ def invert_crops(
         directions=expression_steps(models.directions),
         checkpoint=sessions[0].folder / UNFINISHED if sessions else None,
     )
-    total = most_steps(options, len(crops), models.encoder)
+    total = most_steps(models.generator, options, len(crops), models.encoder)
     inversions = finish_inversions(watch(steps, stage="invert", total=total))
     for session, inversion in zip(sessions, inversions, strict=False):
         keep_inversion(session, inversion)

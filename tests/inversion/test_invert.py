@@ -168,7 +168,7 @@ def test_an_encoder_start_falls_back_to_the_mean(tiny_generator: Generator) -> N
     steps = list(invert(own_picture(tiny_generator), None, tiny_generator, MeanSquare(), options))
     report = finish_inversion(steps).report
     assert (report.start, report.space, report.projection_steps) == ("mean", "w", 6)
-    assert len(steps) == most_steps(options, 1, None)
+    assert len(steps) == most_steps(tiny_generator, options, 1, None)
 
 
 def test_invented_pixels_pull_at_nothing(tiny_generator: Generator) -> None:
@@ -338,7 +338,7 @@ def test_crops_that_share_a_generator_are_each_drawn(tiny_generator: Generator) 
         measured = (inversion.render().clamp(-1, 1) - crop).square().mean().item()
         assert measured == pytest.approx(report.perceptual, rel=1e-4)
     assert next(s.total for s in steps if s.phase == "tune") == 25
-    assert len(steps) == most_steps(options, 2, None)
+    assert len(steps) == most_steps(tiny_generator, options, 2, None)
     assert finish_inversions(iter(steps)) == both
 
 
@@ -366,6 +366,19 @@ def test_crops_at_once_or_in_turn_are_tuned_alike(
 
     for at_once, in_turn in zip(draw(10**12), draw(0), strict=True):
         assert torch.allclose(at_once, in_turn, atol=1e-4)
+
+
+@pytest.mark.parametrize(("free", "steps_of_projection"), [(10**12, 2), (0, 6)])
+def test_crops_in_turn_are_projected_one_after_another(
+    free: int, steps_of_projection: int, tiny_generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops = [own_picture(tiny_generator, seed) for seed in (3, 4, 5)]
+    options = replace(SHORT, projection_steps=2, tuning_steps=1)
+    tell_free(monkeypatch, free)
+    most = most_steps(tiny_generator, options, 3, None)
+    steps = list(invert_together(crops, [None] * 3, tiny_generator, MeanSquare(), options))
+    assert len([step for step in steps if step.phase == "project"]) == steps_of_projection
+    assert len(steps) == most
 
 
 def test_layers_computed_again_give_the_same_parameters(
