@@ -61,6 +61,13 @@ function presetSlider({ name, title, opposite, least, most, step }, store, actio
   };
   slider.addEventListener("input", () => store.change(app.gestured, change()));
   slider.addEventListener("change", () => actions.commit(change()));
+  // A finger that turns out to scroll the panel has not moved the slider it began on.
+  let before = slider.value;
+  slider.addEventListener("pointerdown", () => (before = slider.value));
+  slider.addEventListener("pointercancel", () => {
+    slider.value = before;
+    store.change(app.gestured, null);
+  });
   const row = element("label", { class: "slider", "data-preset": name, "data-tip": opposite && `${opposite}  ·  ${title}` }, element("span", {}, title), slider, element("output", { "aria-live": "off" }));
   row.addEventListener("dblclick", () => actions.commit(setPreset(app.draftOf(store.state), name, 0)));
   return row;
