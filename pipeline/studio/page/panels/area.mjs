@@ -49,7 +49,7 @@ function updateRegions(state, area) {
     chip.disabled = unusable;
   }
   byId("regions").hidden = app.squareChosen(state);
-  const unnamed = app.squareChosen(state) ? "all of the square" : "what the edit needs";
+  const unnamed = app.squareChosen(state) ? "all of the square" : "as needed";
   say(byId("area-state"), mask ? "a mask" : region ? "" : unnamed);
   byId("area-invert").disabled = unusable || !(mask || (region && region !== "all"));
   byId("mask-pick").disabled = unusable;
