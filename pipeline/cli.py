@@ -1,6 +1,7 @@
 """The command line: parses, draws progress bars, prints. The work is done in `pipeline.commands`.
 
-Exit codes: 0 done, 1 an error of the user's world in one line, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 an error of the user's world in one line, 2 wrong usage, 130 interrupted,
+141 where nobody reads the output to its end.
 """
 
 import argparse
@@ -25,6 +26,20 @@ Step = TypeVar("Step")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still to be written, at the exit too, goes nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        return 141
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     args = build_parser().parse_args(arguments)
     command: Command = args.command
     if cache := vars(args).get("cache"):
@@ -44,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not is_out_of_memory(error):
             raise
         return _fail(OUT_OF_MEMORY)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}")
     return 0

@@ -180,12 +180,43 @@ def test_weights_list(capsys: Capture) -> None:
 
 
 def test_a_fresh_process_prints_one_line_and_no_traceback(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "pipeline.cli", "faces", str(tmp_path / "gone.png")]
+    argv = [sys.executable, "-m", "pipeline", "faces", str(tmp_path / "gone.png")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("photodrag: error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX pipes")
+def test_nobody_reads_the_output() -> None:
+    unread, written = os.pipe()
+    os.close(unread)
+    argv = [sys.executable, "-m", "pipeline", "weights", "list"]
+    done = subprocess.run(argv, stdout=written, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(written)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def interruptible(argv: list[str]) -> subprocess.Popen[str]:
+    """Start a process whose stderr is read; interrupts reach it."""
+    # A process started in the background ignores interrupts, and its children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
+    return process
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_ctrl_c_while_the_libraries_load() -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "pipeline", "weights", "list"]
+    with interruptible(argv) as process:
+        assert process.stderr is not None
+        # A part of PyTorch is there, the whole is not.
+        for line in process.stderr:
+            if line.rstrip().endswith(" torch.types"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == -signal.SIGINT
 
 
 @pytest.mark.slow
@@ -195,12 +226,8 @@ def test_ctrl_c_leaves_a_session_that_goes_on(
 ) -> None:
     argv = ["edit", str(portrait), "-o", str(tmp_path / "out.png"), "--preset", "smile"]
     argv += ["--generator", str(tiny_file), "--session", str(tmp_path / "s"), "--device", "cpu"]
-    command = [sys.executable, "-m", "pipeline.cli", *argv, "--quality", "reference"]
-    # A process started in the background ignores interrupts, and its children inherit that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    signal.signal(signal.SIGINT, before)
-    with process:
+    command = [sys.executable, "-m", "pipeline", *argv, "--quality", "reference"]
+    with interruptible(command) as process:
         assert process.stderr is not None
         said = ""
         while "invert" not in said:
