@@ -11,6 +11,7 @@ from editing.presets import parse_preset
 from pipeline.engines import OPTIONS, Option, OptionValue
 from pipeline.errors import FaceError, OutputError, RequestError
 from pipeline.faces import find_faces
+from pipeline.frames import FILMS
 from pipeline.models import choose_device
 from pipeline.photo import check_folder, check_output, read_photo
 from pipeline.request import EditRequest, Mask, Point
@@ -80,7 +81,7 @@ def check_outputs(args: argparse.Namespace) -> None:
     read = [path for path in given if path is not None]
     for k, path in enumerate(extras):
         _check_extra(path, [args.output, *extras[:k]], read, overwrite=args.overwrite)
-    if args.frames is not None and args.frames.suffix.lower() != ".gif":
+    if args.frames is not None and args.frames.suffix.lower() not in FILMS:
         _check_frames_folder(args.frames, overwrite=args.overwrite)
     elif args.frames is not None and args.frames.is_dir():
         raise OutputError(f"{args.frames} is a folder: name a file in it")
@@ -104,7 +105,7 @@ def _check_extra(
 
 def _check_frames_folder(path: Path, *, overwrite: bool) -> None:
     if path.is_file():
-        raise OutputError(f"{path} is a file: end the name in .gif, or name a folder")
+        raise OutputError(f"{path} is a file: end the name in .gif or .mp4, or name a folder")
     if path.is_dir() and any(path.iterdir()) and not overwrite:
         raise OutputError(
             f"the folder {path} is not empty: choose another, or allow it with --overwrite"

@@ -46,7 +46,7 @@ def add_commands(adding: Adding) -> None:
         "--session", type=Path, metavar="DIR",
         help="keep the stages here and use them again; nothing is kept without",
     )  # fmt: skip
-    sub.add_argument("--frames", type=Path, metavar="GIF|DIR", help="save the drag as pictures")
+    sub.add_argument("--frames", type=Path, metavar="GIF|MP4|DIR", help="save the drag as pictures")
     sub.add_argument("--report", type=Path, metavar="JSON", help="write everything measured")
 
 

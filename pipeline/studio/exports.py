@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline.composite import apply_patch
-from pipeline.frames import save_gif
+from pipeline.frames import FILMS
 from pipeline.photo import save_photo
 from pipeline.session import open_session
 from pipeline.stored import recall_edit
@@ -21,7 +21,7 @@ from pipeline.studio.records import PhotoRecord, keep_record
 from pipeline.studio.runs import MOST_STEPS_KEPT
 from pipeline.studio.workshop import Workshop
 
-WHATS = {"photo": None, "frames": ".gif", "recipe": ".json"}
+WHATS = {"photo": None, "frames": ".gif", "film": ".mp4", "recipe": ".json"}
 """What can be exported, and the suffix of its file; None for the photo's own."""
 
 
@@ -50,11 +50,11 @@ def export(
     path.parent.mkdir(exist_ok=True)
     if what == "recipe":
         keep_record(path, recipe(record, layers, workshop.models))
-    elif what == "frames":
+    elif what in ("frames", "film"):
         if not layers:
             raise MessageError("the untouched photo has no frames: show an edit first")
         frames = control(_frames(layers, workshop, control), stage="frames", total=_count(layers))
-        save_gif(path, list(frames))
+        FILMS[path.suffix](path, list(frames))
     else:
         photo = workshop.photo(record)
         edited = photo

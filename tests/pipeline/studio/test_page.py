@@ -272,11 +272,55 @@ def test_a_server_killed_in_mid_run(group: Visit, studio: Studio) -> None:
     group.until(lambda state: len(state["edits"]) > edits and not state["job"])
 
 
-def test_a_photo_without_a_face(visit: Visit, shared: Path) -> None:
+def save_recipe(visit: Visit, folder: Path) -> Path:
+    """Save the recipe from the dialog."""
+    with visit.page.expect_download() as started:
+        visit.page.click("[data-export=recipe]")
+    path = folder / started.value.suggested_filename
+    started.value.save_as(path)
+    visit.page.keyboard.press("Escape")
+    return path
+
+
+def test_a_photo_without_a_face(visit: Visit, shared: Path, tmp_path: Path) -> None:
+    page = visit.page
     visit.open(str(shared / "data" / "photos" / "noface_grass.jpg"))
-    expect(visit.page.locator("#card-title")).to_have_text("No face found")
-    expect(visit.page.locator("#card")).to_contain_text("Open another photo")
-    expect(visit.page.locator("#run")).to_be_disabled()
+    expect(page.locator("#card-title")).to_have_text("No face found")
+    expect(page.locator("#card")).to_contain_text("Open another photo")
+    expect(page.locator("#run")).to_be_disabled()
+
+    # The way out: a square drawn by hand, in which points are pulled.
+    page.click("#card [data-do=tool-square]")
+    visit.look("0")
+    whole = [0, 0, visit.state["photo"]["width"], visit.state["photo"]["height"]]
+    start, end = visit.shown_at(whole, (200.0, 150.0)), visit.shown_at(whole, (420.0, 330.0))
+    visit.pull(start, (end[0] - start[0], end[1] - start[1]))
+    visit.until(lambda state: state["inversion"] and not state["job"])
+    x, y, side = map(int, visit.state["face"].split(","))
+    assert (x, y, side) == pytest.approx((200, 150, 220), abs=2)
+    expect(page.locator("#face-state")).not_to_be_empty()
+    expect(page.locator("#presets")).to_be_hidden()
+    visit.pull(visit.on_face((300.0, 250.0)), (40.0, -30.0))
+    visit.until(lambda state: state["draft"]["points"])
+    visit.run()
+    saved = save(visit, tmp_path)
+    assert f"--crop {x},{y},{side}" in page.locator("#command").inner_text()
+    assert_same_pixels(saved, by_command(visit, tmp_path / "command"))
+    recipe = save_recipe(visit, tmp_path)
+
+    # Another square, then the recipe: it goes back to the first, and gives the same photo.
+    page.keyboard.press("s")
+    for name, value in (("x", "10"), ("y", "20"), ("side", "120")):
+        page.fill(f"#square-{name}", value)
+    page.keyboard.press("Enter")
+    visit.until(lambda state: state["face"] == "10,20,120" and not state["job"])
+    page.set_input_files("#file-input", str(recipe))
+    visit.until(lambda state: state["face"] == f"{x},{y},{side}" and state["draft"]["points"])
+    expect(page.locator(".toast")).to_contain_text("The recipe is set up")
+    visit.until(lambda state: state["shown"] == 0 and not state["job"])
+    (tmp_path / "again").mkdir()
+    visit.run()
+    assert_same_pixels(save(visit, tmp_path / "again"), saved)
 
 
 def test_faces_that_are_too_small(visit: Visit, shared: Path) -> None:
@@ -286,6 +330,13 @@ def test_faces_that_are_too_small(visit: Visit, shared: Path) -> None:
     visit.until(lambda state: state["face"] == 3)
     expect(visit.page.locator("#face-state")).to_contain_text("Face 3 is too small")
     expect(visit.page.locator("#run")).to_be_disabled()
+
+
+def test_a_recipe_of_another_photo(group: Visit, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"photo": {"name": "b.jpg", "width": 7, "height": 9}, "request": {}}')
+    group.page.set_input_files("#file-input", str(recipe))
+    expect(group.page.locator(".toast.error")).to_contain_text("belongs to another photo, b.jpg")
 
 
 def test_a_text_file(visit: Visit, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pipeline.studio.errors import UnknownError
 from pipeline.studio.shelf import Shelf
 from tests.pipeline.studio.conftest import Serving
 from tests.pipeline.studio.talking import Json, Talk
+from tests.pipeline.test_frames import pictures_of
 
 ENDLESS = {"name": "reference", "options": {"max_steps": 100_000}}
 EMPTY: Json = {"points": [], "presets": {}, "expression": None, "region": None, "mask": None}
@@ -343,6 +344,12 @@ def test_frames_and_recipe(talk: Talk, tmp_path: Path) -> None:
     with Image.open(io.BytesIO(exported(talk, what="frames"))) as gif:
         assert gif.format == "GIF"
         assert getattr(gif, "n_frames", 1) >= 2
+        size, count = gif.size, getattr(gif, "n_frames", 1)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(exported(talk, what="film"))
+    shots = pictures_of(film)
+    assert len(shots) >= count  # a GIF joins pictures that are alike
+    assert shots[0].shape[1::-1] == tuple(side - side % 2 for side in size)
     recipe = tmp_path / "recipe.json"
     recipe.write_bytes(exported(talk, what="recipe"))
     output = tmp_path / "again.png"

@@ -30,7 +30,7 @@ export function createDialogs(store, actions) {
     rebuild(byId("command"), desk.command, () => commandWords(desk.command ?? ""));
     const saving = app.working(state) === "export";
     for (const button of document.querySelectorAll("[data-export]")) {
-      button.disabled = saving || (button.dataset.export === "frames" && desk.shown === 0);
+      button.disabled = saving || (["frames", "film"].includes(button.dataset.export) && desk.shown === 0);
     }
     say(byId("export-state"), saving ? "Saving …" : exported ? `${exported.name} was saved to your downloads.` : "");
   };
