@@ -6,11 +6,10 @@ so that its peak of memory is its own, and does what it does by default: the ref
 the default engine in the number format that `pipeline.models` chooses for the device.
 """
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from inversion.types import Inversion
 from pipeline.bench import peak_mb
 from pipeline.edit import Watch
 from pipeline.evaluate.samples import as_subject
+from pipeline.evaluate.tasks import measure_apart
 from pipeline.models import choose_device, choose_dtype
 from weights.stylegan2 import Generator, GeneratorConfig
 
@@ -88,10 +88,13 @@ def bench_drag(case: DragCase, watch: Watch) -> list[DragRow]:
 
 
 def _rows(case: DragCase) -> Iterator[DragRow]:
-    context = multiprocessing.get_context("spawn")
     for name in BENCHED_ENGINES:
-        with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-            yield pool.submit(measure_engine, name, case).result()
+        for _, row in measure_apart([(name, name)], partial(_measuring, case), jobs=1):
+            yield row
+
+
+def _measuring(case: DragCase) -> Callable[[str], DragRow]:
+    return partial(measure_engine, case=case)
 
 
 def measure_engine(name: str, case: DragCase) -> DragRow:

@@ -1,6 +1,7 @@
 """Measure what has not been measured yet, in this process or in several."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
@@ -14,6 +15,7 @@ from pipeline.evaluate.records import Records
 from pipeline.session import Json
 
 Task = TypeVar("Task")
+Row = TypeVar("Row")
 Measure = Callable[[Task], Json]
 _PATIENCE = 5.0
 """Seconds between two looks at whether the processes are still alive."""
@@ -51,20 +53,44 @@ def measure_missing(
                 records.add(key, measure(task))
                 yield key
         return
+    for key, row in measure_apart(left, begin, jobs=jobs):
+        records.add(key, row)
+        yield key
+
+
+def measure_apart(
+    tasks: Sequence[tuple[str, Task]],
+    begin: Callable[[], Callable[[Task], Row]],
+    *,
+    jobs: int,
+) -> Iterator[tuple[str, Row]]:
+    """Measure tasks in other processes, and give the key and the row of each when it is there.
+
+    Args:
+        tasks: see `measure_missing`, as is `begin`.
+        begin: see there.
+        jobs: number of processes.
+
+    Raises:
+        EvaluationError: a process died.
+    """
     context = multiprocessing.get_context("spawn")
-    results: Queue[tuple[str, Json]] = context.Queue()
+    results: Queue[tuple[str, Row]] = context.Queue()
     threads = max(1, torch.get_num_threads() // jobs)
     workers = [
-        context.Process(target=_work, args=(left[k::jobs], begin, results, threads), daemon=True)
-        for k in range(min(jobs, len(left)))
+        context.Process(target=_work, args=(tasks[k::jobs], begin, results, threads), daemon=True)
+        for k in range(min(jobs, len(tasks)))
     ]
     try:
-        for worker in workers:
-            worker.start()
-        for _ in left:
-            key, row = _next(results, workers)
-            records.add(key, row)
-            yield key
+        # A terminal interrupts all processes at once: this one tells of it, and ends the others.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            for worker in workers:
+                worker.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        for _ in tasks:
+            yield _next(results, workers)
     finally:
         for worker in workers:
             worker.terminate()
@@ -72,9 +98,9 @@ def measure_missing(
 
 
 def _work(
-    tasks: list[tuple[str, Task]],
-    begin: Callable[[], Measure[Task]],
-    results: "Queue[tuple[str, Json]]",
+    tasks: Sequence[tuple[str, Task]],
+    begin: Callable[[], Callable[[Task], Row]],
+    results: "Queue[tuple[str, Row]]",
     threads: int,
 ) -> None:
     torch.set_num_threads(threads)
@@ -83,7 +109,7 @@ def _work(
         results.put((key, measure(task)))
 
 
-def _next(results: "Queue[tuple[str, Json]]", workers: Sequence[SpawnProcess]) -> tuple[str, Json]:
+def _next(results: "Queue[tuple[str, Row]]", workers: Sequence[SpawnProcess]) -> tuple[str, Row]:
     """Wait for a result as long as somebody works."""
     while True:
         try:
@@ -92,6 +118,6 @@ def _next(results: "Queue[tuple[str, Json]]", workers: Sequence[SpawnProcess]) -
             failed = next((worker.exitcode for worker in workers if worker.exitcode), None)
             if failed is not None:
                 raise EvaluationError(
-                    f"a process of the evaluation ended with code {failed}: see what it said "
+                    f"a process that measured ended with code {failed}: see what it said "
                     "above, and run the same command again to go on"
                 ) from None

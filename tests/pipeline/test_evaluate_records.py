@@ -1,5 +1,7 @@
 """Records go on where they were cut, refuse others' settings, and are filled by processes."""
 
+import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 from pipeline.errors import EvaluationError
 from pipeline.evaluate.records import Records
-from pipeline.evaluate.tasks import measure_missing
+from pipeline.evaluate.tasks import measure_apart, measure_missing
 from pipeline.session import Json
 
 
@@ -18,6 +20,10 @@ def squaring(offset: int) -> Callable[[int], Json]:
 
 def failing() -> Callable[[int], Json]:
     raise SystemExit(3)
+
+
+def asking_for_interrupts() -> Callable[[int], object]:
+    return lambda _: signal.getsignal(signal.SIGINT)
 
 
 def test_records_are_read_again(tmp_path: Path) -> None:
@@ -86,3 +92,10 @@ def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
     records = Records(tmp_path / "records.jsonl", {})
     with pytest.raises(EvaluationError, match="ended with code 3"):
         list(measure_missing({"a": 1, "b": 2}, failing, records, jobs=2))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_an_interrupt_is_told_by_the_first_process_alone() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert list(measure_apart([("a", 0)], asking_for_interrupts, jobs=1)) == [("a", signal.SIG_IGN)]
+    assert signal.getsignal(signal.SIGINT) is before
