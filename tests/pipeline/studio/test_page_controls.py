@@ -102,6 +102,63 @@ def test_both_ends_of_a_point_can_be_moved(visit: Visit) -> None:
     assert points(visit)[0]["to"][0] < target[0]
 
 
+def test_a_target_grabbed_beside_its_middle_does_not_jump(visit: Visit) -> None:
+    pulled = pull_chin(visit)
+    visit.page.keyboard.press("Escape")
+    x, y = visit.on_face(pulled["to"])
+    visit.pull((x + 7, y + 5), (-40.0, 0.0))
+    visit.until(lambda _: points(visit)[0]["to"] != pulled["to"])
+    beside = visit.on_face(points(visit)[0]["to"])
+    assert beside == pytest.approx((x - 40, y), abs=0.1)
+
+
+def test_escape_takes_back_what_is_being_pulled(visit: Visit) -> None:
+    pulled = pull_chin(visit)
+    x, y = visit.on_face(pulled["to"])
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down()
+    visit.page.mouse.move(x + 50, y, steps=4)
+    expect(visit.page.locator("#points .way")).not_to_have_text("0 px")
+    visit.page.keyboard.press("Escape")
+    visit.page.mouse.move(x + 80, y, steps=2)
+    visit.page.mouse.up()
+    visit.page.wait_for_timeout(100)
+    assert points(visit) == [pulled]
+
+
+def test_landmarks_by_the_keyboard(visit: Visit) -> None:
+    page = visit.page
+    page.keyboard.press("p")
+    expect(page.locator("#points-add")).to_be_focused()
+    page.keyboard.press("c")
+    page.keyboard.press("Enter")
+    visit.until(lambda _: len(points(visit)) == 1)
+    expect(page.locator("#points")).to_contain_text("Chin")
+    page.keyboard.press("Shift+ArrowDown")
+    visit.until(lambda _: points(visit)[0]["to"] != points(visit)[0]["at"])
+
+
+def test_arrows_walk_a_toolbar_and_tab_leaves_it(visit: Visit) -> None:
+    page = visit.page
+    page.locator("[data-tool=drag]").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("[data-tool=paint]")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#overlay")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(page.locator("[data-show=loupe]")).to_be_focused()
+
+
+def test_the_focus_outlasts_a_list_that_is_built_anew(visit: Visit) -> None:
+    pull_chin(visit)
+    lock = visit.page.locator("#points li button").nth(1)
+    lock.focus()
+    lock.press("Enter")
+    visit.until(lambda _: points(visit)[0]["lock"])
+    expect(lock).to_have_attribute("aria-pressed", "true")
+    expect(lock).to_be_focused()
+
+
 def test_landmarks_attract(visit: Visit) -> None:
     visit.page.keyboard.press("l")
     x, y = visit.on_face(visit.face["landmarks"][30])
@@ -167,6 +224,48 @@ def test_a_run_shows_and_hides_its_edit(visit: Visit) -> None:
     page.click("#history button >> nth=0")
     visit.wait(lambda: page.evaluate(PIXELS) == untouched)
     expect(page.locator("#export")).to_be_disabled()
+
+
+def test_comparing_is_for_looking(visit: Visit) -> None:
+    page = visit.page
+    pull_chin(visit)
+    before = points(visit)
+    page.keyboard.press("c")
+    divider = page.locator("#compare-range")
+    expect(divider).to_have_value("0.5")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(divider).not_to_have_value("0.5")
+    expect(page.locator("#point-bar")).to_be_hidden()
+    visit.pull(visit.on_face(before[0]["to"]), (0.0, 25.0))
+    page.wait_for_timeout(100)
+    assert points(visit) == before
+    page.keyboard.press("v")
+    expect(divider).to_be_hidden()
+
+
+def test_looking_at_edits_leaves_nothing_behind(visit: Visit) -> None:
+    page = visit.page
+    page.locator("[data-preset=smile] input").press("End")
+    visit.until(lambda state: state["draft"]["presets"])
+    visit.run()
+    counts = page.context.new_cdp_session(page)
+    counts.send("Performance.enable")
+
+    def listeners() -> float:
+        page.mouse.move(5, 5)
+        counts.send("HeapProfiler.collectGarbage")
+        metrics = counts.send("Performance.getMetrics")["metrics"]
+        return next(one["value"] for one in metrics if one["name"] == "JSEventListeners")
+
+    def look(times: int) -> None:
+        for edit in (0, 1) * times:
+            page.click(f"#history button >> nth={edit}")
+            visit.until(lambda state, edit=edit: state["shown"] == edit)
+
+    look(1)
+    before = listeners()
+    look(6)
+    assert listeners() <= before
 
 
 def test_frames_and_recipe_can_be_saved(visit: Visit, tmp_path: Path) -> None:
@@ -271,7 +370,7 @@ def test_a_photo_dropped_or_pasted_is_opened(visit: Visit, portrait: Path, tmp_p
 
 def test_fingers(serving: Serving, folder: Path, browser: Browser) -> None:
     with serving(folder) as talk:
-        visit = Visit.to(browser, talk.address, has_touch=True)
+        visit = Visit.to(browser, talk.address, has_touch=True, is_mobile=True)
         chin = visit.on_face(visit.face["landmarks"][8])
         fingers = visit.page.context.new_cdp_session(visit.page)
 
@@ -294,6 +393,27 @@ def test_fingers(serving: Serving, folder: Path, browser: Browser) -> None:
         visit.page.wait_for_timeout(100)
         # The pinch neither set a point nor moved the one that is there.
         assert len(points(visit)) == 1
+        # Two fingers that keep their distance move the photo only.
+        zoom = visit.page.locator("#zoom").inner_text()
+        touch("touchStart", (400, 300))
+        touch("touchStart", (400, 300), (600, 300))
+        for way in (10, 25, 40):
+            touch("touchMove", (400 + way, 300 - way), (600 + way, 300 - way))
+        touch("touchEnd")
+        visit.look("v")
+        expect(visit.page.locator("#zoom")).to_have_text(zoom)
+        # A finger that scrolls the panel does not move the slider it began on.
+        visit.page.set_viewport_size({"width": 1280, "height": 500})
+        box = visit.page.locator("[data-preset=smile] input").bounding_box()
+        assert box is not None
+        place = (box["x"] + 20, box["y"] + box["height"] / 2)
+        touch("touchStart", place)
+        for way in range(20, 200, 20):
+            touch("touchMove", (place[0], place[1] - way))
+        touch("touchEnd")
+        visit.wait(lambda: visit.page.evaluate("() => document.querySelector('.panels').scrollTop"))
+        visit.page.wait_for_timeout(100)
+        assert not visit.state["draft"]["presets"]
         visit.close()
 
 
