@@ -97,7 +97,8 @@ class Desk:
         """Take a photo, and a part of it; an only one is taken without being asked for."""
         self.record = record and self.shelf.touch(record)
         known = [] if record is None else self._parts(record)
-        self.part = part if part in known else (known[0] if len(known) == 1 else None)
+        few = [each for each in known if isinstance(each, int)] or known
+        self.part = part if part in known else (few[0] if len(few) == 1 else None)
         self.recall_document()
 
     def _parts(self, record: PhotoRecord) -> list[Part]:

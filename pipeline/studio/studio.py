@@ -297,7 +297,7 @@ class Studio:
 
             def finish() -> None:
                 if self.desk.record is not None and self.desk.record.photo == record.photo:
-                    self.desk.lay(record)
+                    self.desk.lay(record, self.desk.part)
 
             return finish
 

@@ -180,7 +180,7 @@ def _describe_part(shelf: Shelf, record: PhotoRecord, part: Part, models: Models
     except PhotodragError as error:
         return told | {"problem": str(error)}
     window = square.window(record.width, record.height)
-    shape: Json = {"centre": square.centre, "size": square.size, "angle": square.angle}
+    shape = {key: getattr(square, key) for key in ("centre", "size", "angle", "drawn")}
     return told | {"window": window, "square": shape}
 
 

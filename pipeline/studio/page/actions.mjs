@@ -19,6 +19,7 @@ export class Actions {
   #store;
   #wire;
   #gliding = 0;
+  #starting = false;
 
   constructor(store, wire) {
     this.#store = store;
@@ -245,10 +246,13 @@ export class Actions {
   async run() {
     const { state } = this.#store;
     const next = app.nextRun(state);
-    if (next === "none") return;
+    // A key pressed twice asks for one run.
+    if (next === "none" || this.#starting) return;
     this.#store.change(app.select, null);
     if (state.desk.inversion) {
+      this.#starting = true;
       await this.#ask(next);
+      this.#starting = false;
       return;
     }
     this.#store.change(app.waitToRun, true);
@@ -258,11 +262,12 @@ export class Actions {
   stop = () => this.#ask("stop");
   cancel = (job) => this.#ask("cancel", { job });
 
-  /** Esc: stop a run, else end the comparison, else let go of the chosen point. */
+  /** Esc: stop a run, else end comparing, else drawing a square, else let go of the chosen point. */
   escape() {
     const { state } = this.#store;
     if (app.working(state) === "run") this.stop();
     else if (state.compare !== null) this.#store.change(app.compare, null);
+    else if (state.tool === "square") this.#store.change(app.tool, "drag");
     else this.#store.change(app.select, null);
   }
 

@@ -96,22 +96,26 @@ export function snap(landmarks, place, reach) {
   return near.distance <= reach ? [...landmarks[near.index]] : place;
 }
 
-/** Corners of a face's square, in order. */
-export function corners({ centre, size, angle }) {
+/**
+ * Corners of a face's square, in order: {centre, size, angle, drawn}, `drawn` the share of the
+ * width, in its middle, that the generator draws.
+ */
+export function corners({ centre, size, angle, drawn }) {
   const [c, s] = [Math.cos(angle), Math.sin(angle)];
   const half = size / 2;
+  const across = half * drawn;
   return [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([u, v]) => [
-    centre[0] + half * (u * c - v * s),
-    centre[1] + half * (u * s + v * c),
+    centre[0] + across * u * c - half * v * s,
+    centre[1] + across * u * s + half * v * c,
   ]);
 }
 
 /** Whether a place lies in a face's square, where points may be. */
-export function inSquare({ centre, size, angle }, [x, y]) {
+export function inSquare({ centre, size, angle, drawn }, [x, y]) {
   const [dx, dy] = [x - centre[0], y - centre[1]];
   const u = dx * Math.cos(angle) + dy * Math.sin(angle);
   const v = dy * Math.cos(angle) - dx * Math.sin(angle);
-  return Math.abs(u) <= size / 2 && Math.abs(v) <= size / 2;
+  return Math.abs(u) <= (drawn * size) / 2 && Math.abs(v) <= size / 2;
 }
 
 /** Whether a place lies in a rectangle [x0, y0, x1, y1]. */
@@ -120,13 +124,13 @@ export function inRect([x0, y0, x1, y1], [x, y]) {
 }
 
 /** The nearest place inside a face's square. */
-export function intoSquare({ centre, size, angle }, [x, y]) {
+export function intoSquare({ centre, size, angle, drawn }, [x, y]) {
   const [c, s] = [Math.cos(angle), Math.sin(angle)];
   const [dx, dy] = [x - centre[0], y - centre[1]];
   // A hair inside, so that rounding never puts a point out again.
-  const half = size / 2 - Math.max(size * 1e-4, 1e-3);
-  const hold = (value) => Math.min(Math.max(value, -half), half);
-  const u = hold(dx * c + dy * s);
-  const v = hold(dy * c - dx * s);
+  const hair = Math.max(size * 1e-4, 1e-3);
+  const hold = (value, half) => Math.min(Math.max(value, hair - half), half - hair);
+  const u = hold(dx * c + dy * s, (drawn * size) / 2);
+  const v = hold(dy * c - dx * s, size / 2);
   return [centre[0] + u * c - v * s, centre[1] + u * s + v * c];
 }

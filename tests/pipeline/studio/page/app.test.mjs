@@ -6,7 +6,7 @@ import { parseFrame, placesOf } from "../../../../pipeline/studio/page/state/fra
 
 const FACE = {
   face: 1, box: [400, 300, 600, 560], window: [300, 200, 700, 640], problem: null,
-  square: { centre: [500, 420], size: 400, angle: 0 },
+  square: { centre: [500, 420], size: 400, angle: 0, drawn: 1 },
   landmarks: Array.from({ length: 68 }, (_, k) => [400 + k, 300 + k]),
 };
 const INVERSION = { id: "a", quality: "fast", seed: 0 };

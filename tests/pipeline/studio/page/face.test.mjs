@@ -69,7 +69,7 @@ test("snapping takes the nearest landmark within reach only", () => {
 });
 
 test("a place outside the square is brought to its edge", () => {
-  const square = { centre: [100, 50], size: 40, angle: 0.3 };
+  const square = { centre: [100, 50], size: 40, angle: 0.3, drawn: 1 };
   for (const place of [[0, 0], [500, 60], [100, 50], [119, 69]]) {
     const inside = face.intoSquare(square, place);
     assert.ok(face.inSquare(square, inside));
@@ -78,8 +78,17 @@ test("a place outside the square is brought to its edge", () => {
 });
 
 test("corners of a square lie on its edge", () => {
-  const square = { centre: [100, 50], size: 40, angle: 0.3 };
+  const square = { centre: [100, 50], size: 40, angle: 0.3, drawn: 1 };
   const corners = face.corners(square);
   for (const [x, y] of corners) close([Math.hypot(x - 100, y - 50)], [20 * Math.SQRT2]);
   close(corners[0], [100 - 20 * Math.cos(0.3) + 20 * Math.sin(0.3), 50 - 20 * Math.sin(0.3) - 20 * Math.cos(0.3)]);
+});
+
+test("where the generator draws half of the width, nothing is set beside it", () => {
+  const square = { centre: [100, 100], size: 80, angle: 0, drawn: 0.5 };
+  assert.deepEqual(face.corners(square), [[80, 60], [120, 60], [120, 140], [80, 140]]);
+  assert.ok(face.inSquare(square, [85, 65]));
+  assert.ok(!face.inSquare(square, [75, 100]));
+  const [x, y] = face.intoSquare(square, [0, 999]);
+  assert.ok(Math.abs(x - 80) < 0.1 && Math.abs(y - 140) < 0.1);
 });
