@@ -75,14 +75,13 @@ class InversionReport:
         found: list[str] = []
         if self.perceptual > POOR:
             found.append(
-                f"the inversion is poor (perceptual distance {self.perceptual:.3f}, above "
-                f"{POOR:.3f}): edits may look odd; take a higher quality, or hide what covers the "
-                "face"
+                f"the match is poor (perceptual distance {self.perceptual:.3f}, above "
+                f"{POOR:.3f}): edits may look odd; take a higher quality, or hide what covers it"
             )
         if self.distance > FAR:
             found.append(
-                f"the inversion lies far from the faces that the generator knows "
-                f"({self.distance:.2f} deviations, above {FAR:.2f}): edits may fall short"
+                f"it lies far from what the generator knows ({self.distance:.2f} "
+                f"deviations, above {FAR:.2f}): edits may fall short"
             )
         if self.kept is not None and self.kept < KEPT:
             found.append(
