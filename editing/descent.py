@@ -7,6 +7,8 @@ one rate, and a step goes down the gradient itself.
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
 from torch import Tensor
 
@@ -16,9 +18,18 @@ _SAMPLES = 1024
 _SEED = 0
 
 
-@torch.no_grad()
+_deviations: WeakKeyDictionary[Generator, float] = WeakKeyDictionary()
+
+
 def latent_deviation(generator: Generator) -> float:
     """Root mean square deviation of one coordinate of the mapping network's latents."""
+    if generator not in _deviations:
+        _deviations[generator] = _measure_deviation(generator)
+    return _deviations[generator]
+
+
+@torch.no_grad()
+def _measure_deviation(generator: Generator) -> float:
     source = torch.Generator().manual_seed(_SEED)
     z = torch.randn(_SAMPLES, generator.config.z_dim, generator=source)
     w = generator.mapping(z.to(generator.mapping.w_avg))
@@ -48,3 +59,18 @@ class Descent:
         mean = self.mean / (1 - self.memory**self.index)
         energy = self.energy / (1 - self.spread**self.index)
         return mean * (-length / (energy.sqrt() + torch.finfo(energy.dtype).tiny))
+
+
+def yielding(gradient: Tensor, to: Tensor) -> Tensor:
+    """A gradient less its share against another: g - min(g.t, 0) / |t|^2 t.
+
+    The projection of conflicting tasks (Yu et al., "Gradient Surgery for Multi-Task Learning",
+    2020), on one side only: to first order, going down the sum lowers the other loss as far as
+    going down that alone does.
+
+    Args:
+        gradient: g, of what may be kept only where it is in nobody's way.
+        to: t, of the same shape.
+    """
+    against = (gradient * to).sum().clamp(max=0)
+    return gradient - to * (against / (to.square().sum() + torch.finfo(to.dtype).tiny))

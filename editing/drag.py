@@ -15,11 +15,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from editing.descent import Descent, latent_deviation
+from editing.descent import Descent, latent_deviation, yielding
 from editing.errors import OptionError
 from editing.features import Features
 from editing.keep import Keep
 from editing.options import (
+    FEW,
     PIXELS_AT_512,
     REFERENCE_SIDE,
     DragOptions,
@@ -46,8 +47,9 @@ ROLL_BACK = 0.5
 class DragEngine(DragOptions):
     """Options of the default engine; see `DragOptions` for those that are not explained.
 
-    `blocks` are by default half the image's side, at most 128, and half of that; `radius` is one
-    cell of the coarser block, less beside a handle that goes another way.
+    `blocks` are by default half the image's side, at most 128, and half of that. Both are tracked;
+    where nothing is fixed, up to five handles are supervised by the coarser one alone, more by the
+    finer one. `radius` is one cell of the coarsest, less beside a handle that goes another way.
     """
 
     layers: int = 7
@@ -70,7 +72,7 @@ class DragEngine(DragOptions):
     )
     tracking_blocks: tuple[int, ...] | None = field(
         default=None,
-        metadata={"help": "sides of the feature blocks that are tracked; default the supervised"},
+        metadata={"help": "sides of the feature blocks that are tracked; default as `blocks`"},
     )
     gradient_steps: int = field(
         default=1, metadata={"help": "steps of the optimiser before the handles are sought again"}
@@ -84,8 +86,11 @@ class DragEngine(DragOptions):
         },
     )
     still_weight: float = field(
-        default=2.0,
-        metadata={"help": "weight of keeping the picture as a whole where there is no mask"},
+        default=8.0,
+        metadata={
+            "help": "weight of keeping the picture as a whole where there is no mask, shared by "
+            "the handles: over the root of their number"
+        },
     )
     anchor_weight: float = field(
         default=1.0, metadata={"help": "weight of keeping handles whose target is their own place"}
@@ -142,6 +147,18 @@ class DragEngine(DragOptions):
                     best = here
             yield here.step
 
+    def reach_for(self, spec: DragSpec) -> float:
+        """Distance at which a target of this drag counts as reached, px@512.
+
+        Where nothing is fixed, all of the picture moves for what is left of the way, so that a
+        handle that is within one pixel of the crop is there. The error of several handles
+        together is that of one over the root of their number.
+        """
+        reach = super().reach_for(spec)
+        if self.reach is not None or not spec.frees_all:
+            return reach
+        return max(reach, REFERENCE_SIDE / spec.resolution / max(spec.moving, 1) ** 0.5)
+
     def _stopped(self, step: EditStep, progress: int) -> StopReason | None:
         """Why a drag ends with a step, its latest progress being that of step `progress`."""
         if bool(step.reached.all()):
@@ -159,7 +176,7 @@ class _State:
         offset: `[1, K, w_dim]`, what the latents have moved by.
         step: what the caller sees.
         loss: of these latents.
-        gradient: of the loss, like `offset`.
+        gradient: like `offset`, of the loss but for what in keeping resists the handles.
     """
 
     offset: Tensor
@@ -197,8 +214,8 @@ class _Drag:
         """Check the options against the subject and read the features of the start."""
         config = subject.generator.config
         _check(engine, subject, spec, start)
-        supervised = engine.blocks or default_blocks(config.resolution)
-        tracked = engine.tracking_blocks or supervised
+        supervised = engine.blocks or _supervised_blocks(spec)
+        tracked = engine.tracking_blocks or engine.blocks or default_blocks(config.resolution)
         blocks = tuple(sorted({*supervised, *tracked}))
         pivot = subject.pivot.latents.detach()
         device = pivot.device
@@ -219,9 +236,9 @@ class _Drag:
         # A handle is sought first, and then supervised where it was found.
         margin = search.radius + search.spacing + step_length + radius
         synthesis = PartialSynthesis(subject, latents, moving=engine.layers, blocks=blocks)
-        if spec.mask is None or bool((spec.mask == 1).all()):
-            weight = engine.still_weight
-            keep = Keep.of_all(subject, latents, weight=weight, blocks=blocks)
+        if spec.mask is None or spec.frees_all:
+            weight = engine.still_weight / max(spec.moving, 1) ** 0.5
+            keep = Keep.of_all(synthesis, latents, weight=weight)
         else:
             weight = engine.mask_weight
             keep = Keep.fixed_by(spec.mask, subject, start, weight=weight, blocks=blocks)
@@ -256,7 +273,12 @@ class _Drag:
         """The state at an offset whose features, with the graph back to it, are known."""
         with torch.enable_grad():
             loss = self.loss(features, step.points)
-            (gradient,) = torch.autograd.grad(loss, offset)
+            strain = features.strain
+            (gradient,) = torch.autograd.grad(loss, offset, retain_graph=strain is not None)
+            if strain is not None:
+                strain = self.keep.weight * strain
+                (keeping,) = torch.autograd.grad(strain, offset)
+                loss, gradient = loss + strain, gradient + yielding(keeping, gradient)
         return _State(offset=offset.detach(), step=step, loss=loss.item(), gradient=gradient)
 
     def advance(
@@ -294,8 +316,8 @@ class _Drag:
             return self.synthesis(moved, points, self.margin, held=self.keep.held)
 
     def loss(self, features: Features, points: Tensor) -> Tensor:
-        """Eq. 1: motion of the handles, anchors towards their own places, and what is kept."""
-        strain, features = features.strain, features.only(self.supervised)
+        """Eq. 1, first term: motion of the handles, and anchors towards their own places."""
+        features = features.only(self.supervised)
         templates = self.templates
         if self.engine.source == "current":
             now = features.detach().at(points[:, None] + self.patch)
@@ -308,8 +330,7 @@ class _Drag:
             patch=self.patch,
             step_length=self.step_length,
         )
-        loss = torch.where(self.anchors, self.engine.anchor_weight, 1.0) @ pulls
-        return loss if strain is None else loss + self.keep.weight * strain
+        return torch.where(self.anchors, self.engine.anchor_weight, 1.0) @ pulls
 
     def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
         """An `EditStep` with its distances; anchors need not arrive."""
@@ -329,6 +350,18 @@ def default_blocks(resolution: int) -> tuple[int, ...]:
     """Half the image's side, at most 128, and half of that."""
     finest = min(resolution // 2, FINEST_BLOCK)
     return (finest // 2, finest)
+
+
+def _supervised_blocks(spec: DragSpec) -> tuple[int, ...]:
+    """Both default blocks within a mask, else one of them.
+
+    A few handles on a whole picture say roughly what is wanted: the coarse block moves parts of the
+    face and leaves their details. Many handles say exactly where each detail is to lie.
+    """
+    coarse, fine = default_blocks(spec.resolution)
+    if not spec.frees_all:
+        return (coarse, fine)
+    return (coarse,) if spec.moving <= FEW else (fine,)
 
 
 def _check(engine: DragEngine, subject: Inversion, spec: DragSpec, start: EditStart | None) -> None:

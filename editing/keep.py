@@ -27,17 +27,14 @@ class Keep:
     movable: Tensor | None = None
 
     @classmethod
-    def of_all(
-        cls, subject: Inversion, latents: Tensor, *, weight: float, blocks: tuple[int, ...]
-    ) -> Keep:
+    def of_all(cls, synthesis: PartialSynthesis, latents: Tensor, *, weight: float) -> Keep:
         """Keep the picture of some latents as a whole, by the features of one coarse block.
 
         No handle knows what else its target asks for: of all pictures that have it there, the
         nearest one is wanted.
         """
-        block = min(*blocks, COARSEST_HELD)
-        kept = _paint(subject, latents, block)
-        side = subject.generator.config.resolution
+        block, side = min(*synthesis.blocks, COARSEST_HELD), synthesis.resolution
+        kept = synthesis.paint(latents[:, : synthesis.moving])
         fixed = shares(latents.new_ones(1, 1, side, side), kept, [block])
         return cls(held=Held(kept=kept, movable={}, fixed=fixed, everywhere=True), weight=weight)
 

@@ -14,6 +14,8 @@ from weights.stylegan2 import GeneratorConfig
 
 REFERENCE_SIDE = 512
 PIXELS_AT_512 = "px@512"
+FEW = 5
+"""So many handles are few: the paper's own bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,8 @@ class DragOptions:
         default=None,
         metadata={
             "help": "distance at which a target counts as reached; default 1, or 2 with more "
-            "than five handles",
+            "than five handles; without a mask not less than a pixel of the crop over the root of "
+            "the handles' number",
             "unit": PIXELS_AT_512,
         },
     )
@@ -89,7 +92,7 @@ class DragOptions:
         """Distance at which a target of this drag counts as reached, px@512."""
         if self.reach is not None:
             return self.reach
-        return 1.0 if int((~spec.anchors).sum()) <= 5 else 2.0
+        return 1.0 if spec.moving <= FEW else 2.0
 
 
 def check_options(

@@ -67,6 +67,16 @@ class DragSpec:
         """`[N]` bool: handles that are to stay where they are."""
         return (self.handles == self.targets).all(dim=1)
 
+    @property
+    def moving(self) -> int:
+        """Number of handles that are no anchors."""
+        return int((~self.anchors).sum())
+
+    @property
+    def frees_all(self) -> bool:
+        """Whether nothing is fixed."""
+        return self.mask is None or bool((self.mask == 1).all())
+
     def seen_from(self, points: Tensor) -> DragSpec:
         """The rest of the way once the handles are at `points` `[N, 2]`; anchors stay there.
 

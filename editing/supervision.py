@@ -6,6 +6,8 @@ Manifold" (2023), Section 3.2.1. Points and lengths are in crop pixels.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -77,7 +79,10 @@ def motion_supervision(
 
 
 def mask_loss(now: Tensor, first: Tensor, fixed: Tensor) -> Tensor:
-    """|(F - F0) (1 - M)|_1, averaged over what is fixed (Eq. 1, second term).
+    """|(F - F0) (1 - M)|, averaged over what is fixed (Eq. 1, second term).
+
+    The norm is the Euclidean one over a cell's channels, as their root mean square, and the sum
+    over cells: few places change, rather than all of them a little.
 
     Args:
         now: `[N, C, h, w]`, F of a block.
@@ -87,5 +92,6 @@ def mask_loss(now: Tensor, first: Tensor, fixed: Tensor) -> Tensor:
     Returns:
         A scalar, 0 where nothing is fixed.
     """
-    change = (now - first).abs().mean(dim=1, keepdim=True)
+    change = torch.linalg.vector_norm((now - first).float(), dim=1, keepdim=True)
+    change = change / math.sqrt(now.shape[1])
     return (change * fixed).sum() / fixed.sum().clamp(min=1)

@@ -66,9 +66,10 @@ def variants(resolution: int) -> list[Variant]:
     def add(part: str, value: str, engine: DragEngine) -> None:
         made.append(Variant(part=part, value=value, engine=engine))
 
-    for blocks in ((half // 2,), (half,), (2 * half,)):
-        add("block", f"{blocks[0]}", replace(base, blocks=blocks))
-        add("tracking block", f"{blocks[0]}", replace(base, tracking_blocks=blocks))
+    for blocks in ((half // 2, half), (half,), (2 * half,)):
+        add("block", " and ".join(map(str, blocks)), replace(base, blocks=blocks))
+    for side in (half // 2, half, 2 * half):
+        add("tracking block", f"{side}", replace(base, tracking_blocks=(side,)))
     for steps in (2, 3):
         add("gradient steps", f"{steps}", replace(base, gradient_steps=steps))
     for radius in (3.0, 8.0, 24.0):
@@ -79,14 +80,16 @@ def variants(resolution: int) -> list[Variant]:
     for layers in (4, 6, 10):
         add("layers", f"{layers}", replace(base, layers=layers))
     add("space", "w", replace(base, space="w"))
+    for rate in (2.0, 4.5):
+        add("learning rate", f"{rate:g}", replace(base, learning_rate=rate))
     for length in (1.0, 4.0):
         add("step length", f"{length:g} px@512", replace(base, step_length=length))
     # How far a picture is moved decides its Frechet; the reference stops at 8 on a crop of 128.
-    for reach in (4.0, 7.0, 8.0):
+    for reach in (1.0, 2.0, 4.0, 8.0):
         add("reach", f"{reach:g} px@512", replace(base, reach=reach))
-    for weight in (0.0, 3.0):
+    for weight in (0.0, 4.0, 16.0):
         add("still weight", f"{weight:g}", replace(base, still_weight=weight))
-    for weight in (0.0, 5.0, 20.0, 100.0):
+    for weight in (0.0, 4.0, 12.0, 100.0):
         add(MASK_PART, f"{weight:g}", replace(base, mask_weight=weight))
     return made
 

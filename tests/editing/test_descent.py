@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from editing.descent import Descent, latent_deviation
+from editing.descent import Descent, latent_deviation, yielding
 from weights.stylegan2 import Generator
 
 
@@ -50,3 +50,14 @@ def test_deviation_is_that_of_the_mapping_network(tiny_generator: Generator) -> 
     w = tiny_generator.map(z)[:, 0]
     expected = (w - w.mean(dim=0)).square().mean().sqrt()
     assert abs(latent_deviation(tiny_generator) / expected.item() - 1) < 0.05
+
+
+def test_a_gradient_yields_only_where_it_resists() -> None:
+    source = torch.Generator().manual_seed(2)
+    kept, pull = torch.randn(2, 1, 3, 5, generator=source)
+    kept = kept if (kept * pull).sum() < 0 else -kept
+    left = yielding(kept, pull)
+    assert abs((left * pull).sum()) < 1e-5
+    torch.testing.assert_close(yielding(left, pull), left)
+    assert torch.equal(yielding(-kept, pull), -kept)
+    assert torch.equal(yielding(kept, torch.zeros_like(pull)), kept)

@@ -75,6 +75,17 @@ def test_mask_loss_sees_only_what_is_fixed() -> None:
     assert mask_loss(now, first, 1 - fixed) == 2.0
 
 
+def test_mask_loss_would_rather_change_one_cell_than_two() -> None:
+    first, fixed = torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 4, 4)
+    together, apart = first.clone(), first.clone()
+    together[0, :, 1, 1] = 3.0
+    apart[0, 0, 1, 1] = apart[0, 1, 2, 2] = 3.0
+    assert mask_loss(together, first, fixed) < 0.8 * mask_loss(apart, first, fixed)
+    start = first.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(mask_loss(start, first, fixed), start)
+    assert gradient.abs().max() == 0
+
+
 def test_patches_end_before_a_handle_that_goes_another_way() -> None:
     handles = torch.tensor([[10.0, 10.0], [10.0, 13.0], [12.0, 10.0], [30.0, 30.0]])
     away = torch.tensor([[0.0, -1.0], [0.0, 1.0], [0.0, -2.0], [0.0, 0.0]])
