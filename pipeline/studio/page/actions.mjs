@@ -72,6 +72,14 @@ export class Actions {
     }
   }
 
+  /** Send a file for what is edited; null, too, where that is something else by the time it is read. */
+  async #uploadHere(what, file) {
+    const here = app.partPath(this.#store.state);
+    const answer = await this.#upload(`${here}/${what}`, file);
+    const { state } = this.#store;
+    return state.desk.photo && app.partPath(state) === here ? answer : null;
+  }
+
   /** Read a recipe for the photo; one of several edits asks which. */
   async openRecipe(file) {
     const { desk } = this.#store.state;
@@ -132,7 +140,7 @@ export class Actions {
   }
 
   async expressionFrom(file) {
-    const answer = await this.#upload(`${app.partPath(this.#store.state)}/expressions`, file);
+    const answer = await this.#uploadHere("expressions", file);
     if (!answer) return;
     const { expression, name, faces } = answer;
     if (faces.length > 1) {
@@ -144,7 +152,7 @@ export class Actions {
 
   /** Take what may change from a black and white picture as large as the photo. */
   async maskFrom(file) {
-    const answer = await this.#upload(`${app.partPath(this.#store.state)}/mask-files`, file);
+    const answer = await this.#uploadHere("mask-files", file);
     if (answer) this.commit(drafts.setMask(app.draftOf(this.#store.state), answer.mask));
   }
 
