@@ -159,9 +159,10 @@ export class Pointer {
   #pull(place) {
     const { state } = this.#store;
     const { name, id, draft, offset } = this.#gesture;
-    const to = intoSquare(app.chosenFace(state).square, views.toPhoto(state.view, away(place, offset)));
+    const within = (point) => intoSquare(app.chosenFace(state).square, point);
     const set = name === "target" ? drafts.setTarget : drafts.setHandle;
-    this.#store.change(app.gestured, set(draft, id, to));
+    const to = within(views.toPhoto(state.view, away(place, offset)));
+    this.#store.change(app.gestured, set(draft, id, to, within));
   }
 
   #sketch(place) {

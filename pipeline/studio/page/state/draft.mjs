@@ -48,12 +48,12 @@ export function setTarget(draft, id, to) {
   return changePoint(draft, id, (point) => ({ ...point, to, lock: false }));
 }
 
-/** Move a handle; its target keeps the same way from it. */
-export function setHandle(draft, id, at) {
+/** Move a handle; its target keeps the same way from it, as far as `within` lets it. */
+export function setHandle(draft, id, at, within = (place) => place) {
   return changePoint(draft, id, (point) => ({
     ...point,
     at,
-    to: [point.to[0] + at[0] - point.at[0], point.to[1] + at[1] - point.at[1]],
+    to: within([point.to[0] + at[0] - point.at[0], point.to[1] + at[1] - point.at[1]]),
   }));
 }
 

@@ -23,6 +23,8 @@ test("no function changes the draft it was given", () => {
 
 test("moving a handle takes its target along", () => {
   assert.deepEqual(drafts.setHandle(one, "p1", [12, 18]).points[0].to, [16, 21]);
+  const least = ([x, y]) => [Math.min(x, 15), y];
+  assert.deepEqual(drafts.setHandle(one, "p1", [12, 18], least).points[0].to, [15, 21]);
 });
 
 test("pulling a locked point releases it", () => {
