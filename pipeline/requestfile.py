@@ -53,7 +53,7 @@ def parse_json(content: bytes, path: Path) -> Record:
         RequestError: It holds none.
     """
     try:
-        return _object(json.loads(content), path)
+        return _object(json.loads(content, parse_int=_whole), path)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{path} is no readable JSON file: {error}") from error
 
@@ -117,6 +117,11 @@ def mask_of(content: bytes, path: Path) -> Mask:
     if levels is None:
         raise RequestError(f"the mask {path} is no picture: give a black and white PNG")
     return np.where(levels < BLACK, 0, levels).astype(np.uint8)
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number, or where it is beyond all floats, as JSON's other numbers are: infinity."""
+    return int(digits) if len(digits) < 300 else float(digits)
 
 
 def _object(value: object, path: Path) -> Record:

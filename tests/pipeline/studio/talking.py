@@ -136,6 +136,11 @@ class Talk:
         """Wait until nothing runs and nothing is queued."""
         return self.until(lambda state: state["job"] is None and not state["queued"])
 
+    def catch_up(self) -> Talk:
+        """Read everything that was told until now."""
+        assert self.do("nothing")["code"] == "bad-request"
+        return self
+
     def wait(self, wanted: Callable[[Json], bool]) -> Json:
         """Take what comes until a message is the one; frames are kept and acknowledged."""
         for index, message in enumerate(self.others):

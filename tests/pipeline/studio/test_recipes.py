@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
-from tests.pipeline.studio.talking import Json, Talk
+from tests.pipeline.studio.conftest import Serving
+from tests.pipeline.studio.talking import Answer, Json, Talk
 from tests.pipeline.studio.test_studio import (
     EMPTY,
     ask_for,
@@ -20,20 +23,36 @@ from tests.pipeline.studio.test_studio import (
 )
 
 
+@pytest.fixture(scope="module")
+def reading(
+    serving: Serving, prepared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Talk]:
+    """A page that is asked to read recipes, and refuses most."""
+    folder = tmp_path_factory.mktemp("reading") / "studio"
+    shutil.copytree(prepared, folder)
+    with serving(folder) as talk:
+        yield talk.open()
+
+
 def recipe_of(talk: Talk) -> Json:
     return json.loads(exported(talk, what="recipe"))
 
 
-def unpack(talk: Talk, recipe: object) -> list[Json]:
+def send(talk: Talk, recipe: object) -> Answer:
     content = recipe if isinstance(recipe, bytes) else json.dumps(recipe).encode()
     answer = talk.upload(f"photos/{talk.state['photo']['photo']}/recipes", content, "r.json")
+    talk.catch_up()
+    return answer
+
+
+def unpack(talk: Talk, recipe: object) -> list[Json]:
+    answer = send(talk, recipe)
     assert answer.status == 200, answer.json
     return answer.json["edits"]
 
 
 def refusal(talk: Talk, recipe: object) -> str:
-    content = recipe if isinstance(recipe, bytes) else json.dumps(recipe).encode()
-    answer = talk.upload(f"photos/{talk.state['photo']['photo']}/recipes", content, "r.json")
+    answer = send(talk, recipe)
     assert 400 <= answer.status < 500
     assert "Traceback" not in answer.json["message"]
     return answer.json["message"]
@@ -144,6 +163,7 @@ def test_a_square_and_an_expression_come_back(talk: Talk, portrait: Path, tmp_pa
         ({"presets": {"smile": 1}, "options": {"max_steps": 0}}, "max"),
         ({"handles": [[1, 2]], "targets": [[5, 2]]}, "lies outside the square of face 1"),
         ({"handles": [[1e999, 2]], "targets": [[5, 2]]}, "outside the square"),
+        (b'{"handles": [[1%s, 2]], "targets": [[5, 2]]}' % (b"0" * 400), "outside the square"),
         ({"face": 7, "request": {"presets": {"smile": 1}}}, "there is no face 7"),
         (
             {"crop": [0, 0, 9000], "request": {"handles": [], "presets": {"smile": 1}}},
@@ -163,15 +183,17 @@ def test_a_square_and_an_expression_come_back(talk: Talk, portrait: Path, tmp_pa
         ({"photo": {"sha256": "ab"}, "request": {"presets": {"nod": 1}}}, "another photo"),
     ],
 )
-def test_what_is_no_recipe_for_this_photo_is_refused(talk: Talk, recipe: Any, message: str) -> None:
-    assert message in refusal(talk, recipe)
-    assert len(talk.idle()["photo"]["faces"]) == 1
+def test_what_is_no_recipe_for_this_photo_is_refused(
+    reading: Talk, recipe: Any, message: str
+) -> None:
+    assert message in refusal(reading, recipe)
+    assert len(reading.state["photo"]["faces"]) == 1
 
 
-def test_no_file_is_read_because_a_recipe_names_it(talk: Talk, portrait: Path) -> None:
+def test_no_file_is_read_because_a_recipe_names_it(reading: Talk, portrait: Path) -> None:
     request = {"presets": {"smile": 1}, "mask": str(portrait)}
     recipe = {"request": request, "hidden": "/etc/passwd", "generator": {"sha256": "ab"}}
-    (edit,) = unpack(talk, recipe)
+    (edit,) = unpack(reading, recipe)
     assert (edit["draft"]["mask"], edit["hidden"]) == (None, None)
     told = "; ".join(edit["notes"])
     assert f"its mask, {portrait.name}, is not kept here" in told
@@ -181,11 +203,11 @@ def test_no_file_is_read_because_a_recipe_names_it(talk: Talk, portrait: Path) -
 
 
 def test_the_command_line_refuses_in_the_same_words(
-    talk: Talk, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    reading: Talk, portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "r.json"
     file.write_text('{"elbow": 1}')
     words = f"edit {portrait} --spec {file} -o {tmp_path / 'x.png'}"
     assert main(shlex.split(words)) == 1
     said = capsys.readouterr().err.strip().removeprefix("photodrag: ").removeprefix("error: ")
-    assert refusal(talk, {"elbow": 1}) in said.replace(str(file), "r.json")
+    assert refusal(reading, {"elbow": 1}) in said.replace(str(file), "r.json")

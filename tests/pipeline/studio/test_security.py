@@ -168,15 +168,14 @@ def test_files_that_are_no_photos(bare: Talk, content: bytes, status: int, code:
     assert answer.json["message"].startswith("holiday.png ")
 
 
-@pytest.mark.parametrize("part", ["..", "1", "0,0,99", "0,0", "-1,0,99", "1.5,0,99", "0,0,9999999"])
-def test_no_part_is_made_by_asking_for_it(talk: Talk, folder: Path, part: str) -> None:
+def test_no_part_is_made_by_asking_for_it(talk: Talk, folder: Path) -> None:
     photo = f"photos/{talk.state['photo']['photo']}"
     before = sorted(path.name for path in (folder / photo).iterdir())
-    for path in ("thumbnail", "masks/0123456789abcdef", "regions/mouth", "expressions/..%2f1"):
-        if part != "1":
+    for part in ("..", "7", "0,0,99", "0,0", "-1,0,99", "1.5,0,99", "0,0,9999999"):
+        for path in ("thumbnail", "masks/0123456789abcdef", "regions/mouth", "expressions/..%2f1"):
             assert talk.ask(f"{photo}/faces/{part}/{path}").status in (400, 404)
-    for path in ("masks", "mask-files", "expressions"):
-        assert talk.upload(f"{photo}/faces/{part}/{path}", b"x", "x.png").status in (400, 404, 415)
+        for path in ("masks", "mask-files", "expressions"):
+            assert talk.upload(f"{photo}/faces/{part}/{path}", b"x", "x.png").status in (400, 404)
     assert sorted(path.name for path in (folder / photo).iterdir()) == before
 
 
