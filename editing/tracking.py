@@ -112,12 +112,13 @@ def correlate(patch: Tensor, picture: Tensor) -> Tensor:
     """
     side, wide = patch.shape[1], picture.shape[1]
     count = wide - side + 1
-    # A row of the patch against the rows that it may lie on, at all columns, is one product.
-    rows = picture.new_zeros(len(picture), side, count * wide)
+    # A row of the patch against the rows that it may lie on, at all columns, is one product. With
+    # the long side first it rounds alike on any number of threads.
+    rows = picture.new_zeros(len(picture), count * wide, side)
     for y in range(side):
-        rows.baddbmm_(patch[:, y], picture[:, y : y + count].flatten(1, 2).transpose(1, 2))
-    columns = rows.unflatten(2, (count, wide)).unfold(3, side, 1)
-    return columns.diagonal(dim1=1, dim2=4).sum(dim=-1)
+        rows.baddbmm_(picture[:, y : y + count].flatten(1, 2), patch[:, y].transpose(1, 2))
+    columns = rows.unflatten(1, (count, wide)).unfold(2, side, 1)
+    return columns.diagonal(dim1=3, dim2=4).sum(dim=-1)
 
 
 def _refined_minimum(distance: Tensor, q: Tensor, spacing: float) -> Tensor:

@@ -126,3 +126,18 @@ def test_flat_features_and_the_border_give_points_inside_the_crop() -> None:
     found = track(flat, flat, handles, 1.0)
     assert found.isfinite().all()
     assert ((found >= 0) & (found <= SIDE)).all()
+
+
+def test_any_number_of_threads_correlates_alike() -> None:
+    rng = torch.Generator().manual_seed(0)
+    patch = torch.randn(2, 9, 9, 64, generator=rng)
+    picture = torch.randn(2, 21, 21, 64, generator=rng)
+    threads = torch.get_num_threads()
+    found: list[Tensor] = []
+    try:
+        for count in (1, 2, 4):
+            torch.set_num_threads(count)
+            found.append(correlate(patch, picture))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(found[0], other) for other in found[1:])
