@@ -237,7 +237,7 @@ def painted(talk: Talk, inside: tuple[float, float, float, float]) -> bytes:
 def test_a_painted_mask_is_honoured_and_comes_back(
     talk: Talk, tmp_path: Path, portrait: Path
 ) -> None:
-    points = corners(talk)
+    points = corners(talk, pull=0.1)
     (ax, ay), (bx, by) = points[0]["at"], points[1]["at"]
     inside = (ax - 20, min(ay, by) - 20, bx + 20, max(ay, by) + 12)
     mask = talk.ask(face_path(talk) + "/masks", painted(talk, inside)).json["mask"]
@@ -245,8 +245,8 @@ def test_a_painted_mask_is_honoured_and_comes_back(
     x0, y0, x1, y1 = talk.state["photo"]["faces"][0]["window"]
     assert shown.size == (x1 - x0, y1 - y0)
     # A network without faces may come no nearer; this engine ends where it is then.
-    engine = {"name": "reference", "options": {"max_steps": 5}}
-    talk.do("settings", settings={"engine": engine})
+    options = {"max_steps": 9, "learning_rate": 0.1, "mask_weight": 0.0}
+    talk.do("settings", settings={"engine": {"name": "reference", "options": options}})
     ask_for(talk, points=points, mask=mask)
     assert talk.work("run")["end"] == "done"
     saved = tmp_path / "masked.png"
