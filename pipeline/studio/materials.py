@@ -51,10 +51,8 @@ def mask_file(part_folder: Path, name: str) -> Path:
     Raises:
         UnknownError: There is none of that name.
     """
-    path = part_folder / "masks" / f"{name}.png"
-    if not _ID.fullmatch(name) or not path.is_file():
-        raise UnknownError("this mask is not here any more: paint it again")
-    return path
+    file = part_folder / "masks" / f"{name}.png"
+    return _kept(name, file, "this mask is not here any more: paint it again")
 
 
 def find_mask(record: PhotoRecord, name: str) -> Path | None:
@@ -108,10 +106,8 @@ def expression_picture(part_folder: Path, name: str) -> Path:
     Raises:
         UnknownError: There is none of that name.
     """
-    path = part_folder / "expressions" / f"{name}.jpg"
-    if not _ID.fullmatch(name) or not path.is_file():
-        raise UnknownError("there is no picture of this expression")
-    return path
+    file = part_folder / "expressions" / f"{name}.jpg"
+    return _kept(name, file, "there is no picture of this expression")
 
 
 def read_expression(part_folder: Path, name: str) -> NDArray[np.float64]:
@@ -140,3 +136,10 @@ def read_draft_request(part_folder: Path, draft: Draft) -> EditRequest:
         file = mask_file(part_folder, draft.mask)
     request = draft.to_request(expression, None if file is None else read_mask(file))
     return replace(request, mask_file=file)
+
+
+def _kept(name: str, file: Path, otherwise: str) -> Path:
+    """The file of a name that a page gave, which is no path."""
+    if not _ID.fullmatch(name) or not file.is_file():
+        raise UnknownError(otherwise)
+    return file
