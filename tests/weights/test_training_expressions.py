@@ -13,8 +13,7 @@ from weights.training.expressions import EXPRESSIONS, Drawn, express, random_exp
 from weights.training.portraits import flip, pixel_grid
 
 SIDE = 128
-MIRROR = {"lid-left": "lid-right", "lid-right": "lid-left", "brow-left": "brow-right",
-          "brow-right": "brow-left"}  # fmt: skip
+SIDES = ("left", "right")
 TURNED = ("yaw", "gaze-x")
 
 
@@ -43,9 +42,14 @@ def drawn(face: tuple[Tensor, Tensor], asked: Tensor) -> Drawn:
 
 def mirrored(asked: Tensor) -> Tensor:
     names = list(EXPRESSIONS)
-    order = [names.index(MIRROR.get(name, name)) for name in names]
+    order = [names.index(_other_side(name)) for name in names]
     signs = torch.tensor([-1.0 if name in TURNED else 1.0 for name in names])
     return asked[:, order] * signs
+
+
+def _other_side(name: str) -> str:
+    part, _, side = name.rpartition("-")
+    return f"{part}-{ {'left': 'right', 'right': 'left'}[side] }" if side in SIDES else name
 
 
 def test_nothing_asked_changes_nothing(face: tuple[Tensor, Tensor]) -> None:
@@ -66,6 +70,30 @@ def test_lids_meet_over_the_eyeball_and_leave_the_other_eye(face: tuple[Tensor, 
     assert torch.equal(closed[:, 64:], before[:, 64:])
     wide = (drawn(face, amounts(lid_left=-0.4)).images > 0.8)[0, 0, eyes]
     assert wide[:, :64].sum() > 1.15 * before[:, :64].sum()
+
+
+def test_no_white_is_left_where_the_eye_is_larger_than_its_landmarks(
+    face: tuple[Tensor, Tensor],
+) -> None:
+    larger = F.max_pool2d(face[0], (3, 1), stride=1, padding=(1, 0))
+    shut = drawn((larger, face[1]), amounts(lid_left=1.0, lid_right=1.0)).images
+    assert (larger > 0.8).sum() > 1.2 * (face[0] > 0.8).sum()
+    assert (shut > 0.6).sum() < 0.05 * (larger > 0.8).sum()
+
+
+def test_lower_lids_rise_over_the_eyeball(face: tuple[Tensor, Tensor]) -> None:
+    def white(raised: float) -> Tensor:
+        return (drawn(face, amounts(lower_lids=raised)).images > 0.8).sum()
+
+    assert white(0.05) < 0.9 * white(0) < 0.9 * white(-0.05)
+
+
+def test_an_opened_mouth_is_warm_whatever_the_colours(face: tuple[Tensor, Tensor]) -> None:
+    cold = face[0] + torch.tensor([-0.2, 0.0, 0.3])[None, :, None, None]
+    red, green, blue = drawn((cold, face[1]), amounts(mouth_open=0.3)).images[0, :, 98:104, 64]
+    assert (red >= green - 1e-3).all()
+    assert (red >= blue - 1e-3).all()
+    assert blue.max() < -0.2
 
 
 def test_an_opened_mouth_is_dark_and_gray_stays_gray(face: tuple[Tensor, Tensor]) -> None:
@@ -117,6 +145,35 @@ def test_expressions_move_what_they_say(face: tuple[Tensor, Tensor]) -> None:
     assert shift(54, mouth_width=0.2)[0] == pytest.approx(0.1, abs=0.03)
     assert shift(30, yaw=10.0)[0] > 0.1
     assert shift(30, pitch=8.0)[1] > 0.1
+    assert shift(8, chin=0.1)[1] == pytest.approx(0.1, abs=0.03)
+    assert shift(4, jaw_left=0.1)[0] == pytest.approx(-0.1, abs=0.03)
+    assert shift(33, nose=0.08)[1] == pytest.approx(0.08, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("asked", "still"),
+    [("chin", (30, 51, 57)), ("jaw_left", (8, 12, 33, 54)), ("nose", (8, 27, 39, 57))],
+)
+def test_shapes_move_nothing_else(
+    asked: str, still: tuple[int, ...], face: tuple[Tensor, Tensor]
+) -> None:
+    source = drawn(face, amounts(**{asked: 0.1})).source[0]
+    apart = (face[1][0, 42:48].mean(0) - face[1][0, 36:42].mean(0)).norm()
+    for landmark in still:
+        column, row = ((face[1][0, landmark] + 1) * SIDE / 2).long()
+        moved = (source[row, column] - pixel_grid(SIDE)[row, column]).norm() / apart
+        assert moved < 0.02, landmark
+
+
+def test_a_raised_brow_keeps_its_thickness(face: tuple[Tensor, Tensor]) -> None:
+    """Below its landmarks, which lie in its upper half."""
+    apart = (face[1][0, 42:48].mean(0) - face[1][0, 36:42].mean(0)).norm()
+    source = drawn(face, amounts(brow_left=0.1, brow_right=0.1)).source[0, ..., 1]
+    column = int((face[1][0, 19, 0] + 1) * SIDE / 2)
+    rise = (source[:, column] - pixel_grid(SIDE)[:, column, 1]) / apart
+    brow = face[1][0, 19, 1] - 0.1 * apart
+    thick = (pixel_grid(SIDE)[:, column, 1] - brow) / apart
+    assert rise[(thick > 0) & (thick < 0.1)].min() > 0.09
 
 
 def test_random_expressions_repeat_and_stay_in_reach(face: tuple[Tensor, Tensor]) -> None:

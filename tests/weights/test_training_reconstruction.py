@@ -16,19 +16,26 @@ from torch import Tensor
 from weights.errors import BrokenWeightsError, WeightsError
 from weights.face_finder import MIRRORED
 from weights.perceptual import load_perceptual
-from weights.store import load_encoder, load_generator
+from weights.store import load_directions, load_encoder, load_generator
 from weights.stylegan2 import GeneratorConfig
 from weights.training.checkpoint import load_checkpoint, save_checkpoint
 from weights.training.expressions import EXPRESSIONS
 from weights.training.losses import pyramid_l1
 from weights.training.mapping import with_mapping
-from weights.training.portraits import PARTS, flip, load_portraits, random_warp
+from weights.training.pairs import Batch, Shares, disagreement, with_expressions, with_own
+from weights.training.portraits import (
+    PARTS,
+    flip,
+    load_portraits,
+    pixel_grid,
+    random_warp,
+    read,
+)
 from weights.training.reconstruction import (
     Networks,
     ReconstructionOptions,
     batches,
     train_step,
-    with_expressions,
 )
 
 CONFIG = GeneratorConfig(resolution=32, channel_base=256, channel_max=32, w_dim=16, z_dim=16,
@@ -129,14 +136,68 @@ def test_two_processes_learn_what_one_does(folder: Path) -> None:
 
 def test_pairs_differ_by_what_they_say(folder: Path) -> None:
     data = load_portraits(folder, "train", 32)
-    options = ReconstructionOptions(expressive=1.0, paired=0.5)
+    shares = Shares(expressive=1.0, paired=0.4, undone=0.3)
     rng = torch.Generator().manual_seed(4)
-    batch = with_expressions(data.network_images(), data.landmarks, options, rng)
+    batch = with_expressions(data.network_images(), data.landmarks, shares, rng)
     alone = (batch.change == 0).all(1)
     assert 0 < alone.sum() < len(alone)
     assert torch.equal(batch.shown[alone], batch.wanted[alone])
     assert (batch.shown[~alone] != batch.wanted[~alone]).flatten(1).any(1).all()
     assert batch.attention[~alone].max() > batch.attention[alone].max()
+
+
+def test_an_expression_that_is_undone_leads_back_to_the_portrait(folder: Path) -> None:
+    data = load_portraits(folder, "train", 32)
+
+    def pairs(shares: Shares) -> Batch:
+        rng = torch.Generator().manual_seed(4)
+        return with_expressions(data.network_images(), data.landmarks, shares, rng)
+
+    done = pairs(Shares(expressive=1.0, paired=1.0, undone=0.0, own=0.0))
+    undone = pairs(Shares(expressive=1.0, paired=0.0, undone=1.0))
+    assert torch.equal(done.shown, undone.wanted)
+    lids = torch.tensor([name.startswith("lid") for name in EXPRESSIONS])
+    torch.testing.assert_close(done.change[:, ~lids], -undone.change[:, ~lids])
+    shut = undone.change[:, lids] == -1
+    asked = done.change[:, lids]
+    assert shut.any()
+    assert (asked[shut] > 1).all()
+    torch.testing.assert_close(asked[~shut], -undone.change[:, lids][~shut])
+    assert done.paired.all()
+    assert not undone.paired.any()
+
+
+def test_own_pairs_ask_for_the_warp_of_what_is_drawn(folder: Path) -> None:
+    data, networks = load_portraits(folder, "train", 32), Networks.fresh(CONFIG, 1)
+    shares = Shares(expressive=1.0, paired=1.0, own=0.5)
+    rng = torch.Generator().manual_seed(3)
+    batch = with_expressions(data.network_images(), data.landmarks, shares, rng)
+    own = batch.own
+    assert 0 < own.sum() < len(own)
+    grid = pixel_grid(32).expand(int(own.sum()), -1, -1, -1)
+    assert torch.equal(batch.shown[own], read(data.network_images()[own], grid))
+    with torch.no_grad():
+        still = networks.generator(networks.encoder(batch.shown[own])).clamp(-1, 1)
+    wanted, attention = with_own(batch, still)
+    assert torch.equal(wanted[~own], batch.wanted[~own])
+    assert torch.equal(attention[~own], batch.attention[~own])
+    assert (wanted[own] != still).flatten(1).any(1).all()
+    unchanged, _ = with_own(replace(batch, change=torch.zeros_like(batch.change)), still)
+    torch.testing.assert_close(unchanged[own], still, rtol=1e-3, atol=1e-3)
+
+
+def test_agreement_is_reached_where_the_encoder_reads_the_step(folder: Path) -> None:
+    data, networks = load_portraits(folder, "train", 32), Networks.fresh(CONFIG, 1)
+    shares = Shares(expressive=1.0, paired=0.6)
+    rng = torch.Generator().manual_seed(3)
+    batch = with_expressions(data.network_images(), data.landmarks, shares, rng)
+    assert 0 < batch.paired.sum() < len(batch.paired)
+    with torch.no_grad():
+        read_as = networks.encoder(batch.wanted)
+    beside = read_as + 0.5 * batch.paired[:, None, None]
+    assert disagreement(networks.encoder, batch, read_as).item() == pytest.approx(0, abs=1e-9)
+    expected = 0.25 * batch.paired.float().mean().item()
+    assert disagreement(networks.encoder, batch, beside).item() == pytest.approx(expected, rel=1e-3)
 
 
 def test_training_goes_on_from_finished_networks() -> None:
@@ -148,7 +209,11 @@ def test_training_goes_on_from_finished_networks() -> None:
         drawn = networks.generator(networks.encoder(picture))
         torch.testing.assert_close(drawn, built_in(encoder(picture)), rtol=1e-3, atol=1e-3)
     assert all(p.requires_grad for p in networks.encoder.parameters())
-    assert not networks.steps(torch.ones(1, len(EXPRESSIONS))).any()
+    directions = load_directions("portrait-128")
+    assert directions is not None
+    for name in directions.config.names:
+        asked = torch.tensor([[0.5 * (other == name) for other in EXPRESSIONS]])
+        torch.testing.assert_close(networks.steps(asked), directions.along({name: 0.5}))
 
 
 def test_checkpoint_of_another_shape_is_refused(folder: Path) -> None:

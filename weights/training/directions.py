@@ -35,8 +35,8 @@ MEASURED: tuple[str, ...] = (
     "yaw", "pitch",
 )  # fmt: skip
 """Expressions that landmarks show."""
-LENGTHS = (0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.8, 3.6)
-"""What directions may be lengthened by: beyond, they are not the expression's."""
+LENGTHS = (0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.8, 3.6)
+"""What directions may be scaled by: beyond, they are not the expression's."""
 MEASURED_ON = 24
 # How far the nose's tip stands out from the axis that a head turns about, in eyes apart, as seen
 # against the eyes (fitted to drawn heads of known yaw), and against eyes and mouth.
@@ -186,7 +186,8 @@ def shares_drawn(
     still = torch.cat([generator(part) for part in latents.split(8)])
     grid = pixel_grid(still.shape[-1]).expand(len(still), -1, -1, -1)
     rows: list[Tensor] = []
-    for name, typical in EXPRESSIONS.items():
+    for name in directions.config.names:
+        typical = EXPRESSIONS[name]
         amounts = torch.zeros(len(still), len(EXPRESSIONS))
         amounts[:, list(EXPRESSIONS).index(name)] = typical
         wanted = express(still, data.landmarks, amounts, grid).images
@@ -240,7 +241,7 @@ def main(argv: list[str] | None = None) -> None:
     held_out = load_portraits(arguments.data, "val", side, limit=MEASURED_ON)
     shares = shares_drawn(found, generator, encoder, held_out)
     drawn = drawn_changes(found, generator, encoder, held_out)
-    for name, factor, share in zip(EXPRESSIONS, factors, shares, strict=True):
+    for name, factor, share in zip(found.config.names, factors, shares, strict=True):
         sys.stdout.write(f"{name}: length x {factor:.2f}, nearer to the warp by {share[0]:.2f}\n")
     for name, row in zip(MEASURED, drawn, strict=True):
         seen = dict(zip(MEASURED, (round(v, 2) for v in row.tolist()), strict=True))

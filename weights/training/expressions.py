@@ -22,16 +22,23 @@ from weights.training.portraits import read
 EXPRESSIONS: dict[str, float] = {
     "smile": 0.1, "mouth-width": 0.1, "mouth-open": 0.2, "lid-left": 1.0, "lid-right": 1.0,
     "brow-left": 0.1, "brow-right": 0.1, "brow-inner": 0.06, "yaw": 8.0, "pitch": 6.0,
-    "gaze-x": 0.06, "gaze-y": 0.025,
+    "gaze-x": 0.06, "gaze-y": 0.025, "chin": 0.1, "jaw-left": 0.08, "jaw-right": 0.08, "nose": 0.06,
+    "lower-lids": 0.03,
 }  # fmt: skip
 """What can be asked for, and a typical amount of it.
 
 Smile (the mouth's corners up), mouth width, mouth opening, brows (up), inner ends of the brows (up)
 and gaze are in eyes apart; lids in shares of the aperture, 1 for closed; yaw and pitch in degrees,
-positive where the nose points right and down.
+positive where the nose points right and down. The last are no expressions but shapes, which make
+the latents move these parts alone: chin and nose tip (down), sides of the jaw (outwards) and lower
+lids (up), in eyes apart.
 """
 TEETH = 0.09
 """Usual height of the teeth seen in an opened mouth, eyes apart."""
+BROW = 0.15
+"""How far a brow reaches below its landmarks, eyes apart."""
+RIM = 0.8
+"""Width of the eye beyond its landmarks, pixels."""
 UNSEEN = 1e-6
 
 
@@ -155,8 +162,10 @@ def _move_brow(warp: _Warp, faces: _Faces, left: bool, up: Tensor, inner: Tensor
     rise = up + inner * (0.5 + 0.5 * inward).square()
     beyond = torch.exp(-((t.abs() - 1).clamp(min=0) / 0.45).square())
     line = faces.curve(warp.x, *brow) - rise
-    under = line + 0.75 * (faces.curve(warp.x, *lid) - line).clamp(min=0.15)
-    below = 1 - _smooth((warp.y - line - 0.04) / (under - line - 0.04).clamp(min=0.05))
+    room = 0.85 * (faces.curve(warp.x, *lid) - line).clamp(min=0.15)
+    # Landmarks lie in the upper half of a brow: what is stretched must be the skin below it.
+    thick = (0.5 * room).clamp(max=BROW)
+    below = 1 - _smooth((warp.y - line - thick) / (room - thick))
     above = torch.exp(-((line - warp.y).clamp(min=0) / 0.45).square())
     warp.move(0.0, -rise * beyond * below * above)
 
@@ -180,25 +189,34 @@ def _close_lids(
     faces: _Faces,
     left: bool,
     closed: Tensor,
+    raised: Tensor,
     gaze: tuple[Tensor, Tensor],
     skin: Tensor,
 ) -> None:
-    """Lids slide over an eyeball that stays, or draw back; gaze shifts what is between them."""
+    """Lids slide over an eyeball that stays, or draw back; gaze shifts what is between them.
+
+    The upper lid goes most of the way to a closed eye; `raised` is the lower one's own.
+    """
     first = 36 if left else 42
     t = faces.along(warp.x, first, first + 3).clamp(-1, 1)
     shape = 1 - t * t
     upper = faces.curve(warp.x, first, first + 1, first + 2, first + 3)
     lower = faces.curve(warp.x, first, first + 5, first + 4, first + 3)
     brow = faces.curve(warp.x, *(range(17, 22) if left else range(22, 27)))
+    # Landmarks lie within the eye: without its rim, white would be left between the lids.
+    rim = RIM * faces.pixel * closed.clamp(0, 1) * shape.sqrt()
+    upper, lower = upper - rim, lower + rim
     gap = (lower - upper).clamp(min=0)
-    down, rise = 0.88 * closed * gap, 0.12 * closed * gap
+    down = 0.88 * closed * gap
+    rise = 0.12 * closed * gap + torch.minimum(raised * shape, 0.5 * gap) * (1 - closed.clamp(0, 1))
     new_upper, new_lower = upper + down, lower - rise
-    fold = upper - (0.8 * (upper - brow)).clamp(min=0.12)
-    lid = down * _smooth((warp.y - fold) / (new_upper - fold))
+    # The brow's lower half must not be drawn down with the lid.
+    fold = upper - (0.5 * (upper - brow)).clamp(min=0.08)
+    lid = down * ((warp.y - fold) / (new_upper - fold)).clamp(0, 1)
     cheek = -rise * (1 - _smooth((warp.y - new_lower) / 0.22))
     wider = (new_lower - new_upper).clamp(min=UNSEEN)
     spread = down + (warp.y - new_upper) * (1 - gap.clamp(min=UNSEEN) / wider)
-    ball = torch.where(closed < 0, spread, 0.0)
+    ball = torch.where(wider > gap, spread, 0.0)
     over = ((new_upper - warp.y) / faces.pixel + 0.5).clamp(0, 1)
     under = ((warp.y - new_lower) / faces.pixel + 0.5).clamp(0, 1) * (1 - over)
     open_ = 1 - over - under
@@ -229,7 +247,7 @@ def _open_mouth(
     lip = raised * _smooth((warp.y - nose) / (new_upper - nose).clamp(min=0.05))
     # Landmarks of the lips often lie on the teeth, which must not go down with the lip.
     lip_only = lowered - 0.7 * faces.pixel * (change / (2 * faces.pixel)).clamp(0, 1)
-    jaw = _jaw(warp, faces, lip_only, new_lower, dropped)
+    jaw = _jaw(warp, faces, lip_only, new_lower, faces.at(66)[1] + dropped, 0.8 * dropped)
     # The lips reach half a pixel over what is between them, or its bright teeth shine through.
     over = ((new_upper - warp.y) / faces.pixel + 0.5 + 0.5 * shut).clamp(0, 1)
     under = ((warp.y - new_lower) / faces.pixel + 1.5).clamp(0, 1) * (1 - over)
@@ -239,16 +257,58 @@ def _open_mouth(
     warp.move(0.0, over * lip + under * jaw + (1 - over - under) * raised)
 
 
-def _jaw(warp: _Warp, faces: _Faces, lowered: Tensor, new_lower: Tensor, dropped: Tensor) -> Tensor:
-    """Shift down below the mouth: the lip goes all the way, the chin four fifths, the neck none."""
+def _jaw(
+    warp: _Warp,
+    faces: _Faces,
+    lowered: Tensor | float,
+    lip: Tensor,
+    middle: Tensor,
+    dropped: Tensor,
+) -> Tensor:
+    """Shift down below a line, once moved: there by `lowered`, at the chin by `dropped`, not below.
+
+    `middle` is that line's height in the middle of the face.
+    """
     chin_x, chin = faces.at(8)
     half = 0.62 * (faces.at(12)[0] - faces.at(4)[0])
     across = (1 - ((warp.x - chin_x) / half).square()).clamp(min=0).square()
-    new_chin = chin + 0.8 * dropped
-    middle = faces.at(66)[1] + dropped
-    share = _smooth((warp.y - new_lower) / (new_chin - middle).clamp(min=0.2))
+    new_chin = chin + dropped
+    share = _smooth((warp.y - lip) / (new_chin - middle).clamp(min=0.2))
     neck = 1 - _smooth((warp.y - new_chin) / 0.65)
-    return (lowered * (1 - share) + 0.8 * dropped * across * share) * neck
+    return (lowered * (1 - share) + dropped * across * share) * neck
+
+
+def _shape_jaw(warp: _Warp, faces: _Faces, left: bool, outwards: Tensor) -> None:
+    """One side of the jaw moves, what lies between it and the mouth's corner in proportion."""
+    corner, upper, lower = (48, 4, 5) if left else (54, 12, 11)
+    out = -1 if left else 1
+    inner = faces.at(corner)[0]
+    edge_x, edge_y = ((a + b) / 2 for a, b in zip(faces.at(upper), faces.at(lower), strict=True))
+    width = (out * (edge_x - inner)).clamp(min=0.2) + outwards
+    t = out * (warp.x - inner) / width
+    beyond = torch.exp(-((t - 1).clamp(min=0) * width / 0.5).square())
+    band = torch.exp(-((warp.y - edge_y) / 0.6).square())
+    warp.move(out * outwards * _smooth(t) * beyond * band, 0.0)
+
+
+def _shape_nose(warp: _Warp, faces: _Faces, down: Tensor) -> None:
+    """The nose's tip and wings move, its root and the lip below do not."""
+    root, tip = faces.at(28)[1], faces.at(30)[1]
+    base, lip = faces.at(33)[1] + 0.03 + down, faces.at(51)[1]
+    t = faces.along(warp.x, 31, 35).abs()
+    across = torch.exp(-((t - 1).clamp(min=0) / 0.7).square())
+    above = _smooth((warp.y - root) / (tip + down - root).clamp(min=0.1))
+    below = 1 - _smooth((warp.y - base) / (lip - base).clamp(min=0.06))
+    warp.move(0.0, down * across * above * below)
+
+
+def _shape(warp: _Warp, faces: _Faces, asked: dict[str, Tensor]) -> None:
+    """What sets faces apart rather than expressions: chin, sides of the jaw, nose."""
+    lip = faces.curve(warp.x, 48, 59, 58, 57, 56, 55, 54)
+    warp.move(0.0, _jaw(warp, faces, 0.0, lip, faces.at(57)[1], asked["chin"]))
+    for left, side in ((True, "jaw-left"), (False, "jaw-right")):
+        _shape_jaw(warp, faces, left, asked[side])
+    _shape_nose(warp, faces, asked["nose"])
 
 
 def _paint_mouth(
@@ -268,10 +328,12 @@ def _paint_mouth(
     inside = ((lower - warp.y) / faces.pixel + 0.5).clamp(0, 1) * opened
     behind = ((warp.y - upper - gap) / faces.pixel + 0.5).clamp(0, 1)
     tongue = (_smooth((row - 0.5) / 0.45) * (1 - t * t))[..., None]
-    # Redder than the skin, but gray in a gray picture.
-    red, rest = skin[:, :1], skin[:, 1:].mean(1, keepdim=True)
-    hue = torch.cat([red, rest, rest], 1) / skin.mean(1, keepdim=True).clamp(min=0.05)
-    dark = lips.mean(1)[:, None, None] * hue.square()[:, None] * (0.17 + 0.36 * tongue)
+    # Redder than the skin, but gray in a gray picture, and dark where the lips' colour is of teeth.
+    rest = skin[:, 1:].mean(1, keepdim=True)
+    hue = torch.cat([torch.maximum(skin[:, :1], rest), rest, rest], 1)
+    hue = hue / hue.mean(1, keepdim=True).clamp(min=0.05)
+    level = torch.minimum(lips.mean(1), 0.75 * skin.mean(1))[:, None, None]
+    dark = level * hue.square()[:, None] * (0.17 + 0.36 * tongue)
     warp.paint(dark, inside * behind)
     height = torch.minimum(teeth * (1 - t * t).sqrt(), 0.55 * depth)
     band = ((upper + height - warp.y) / faces.pixel + 0.5).clamp(0, 1)
@@ -317,7 +379,8 @@ def express(
     Args:
         images: `[N, 3, R, R]` in [-1, 1].
         landmarks: `[N, 68, 2]` in [-1, 1].
-        amounts: `[N, len(EXPRESSIONS)]`, what to add of each; zeros leave a picture as it is.
+        amounts: `[N, len(EXPRESSIONS)]`, what to add of each; zeros leave a picture as it is. Lids
+            are not more than closed.
         grid: `[N, S, S, 2]`, the points of each picture to draw, in [-1, 1]: expressions come
             before whatever else moved them.
         teeth: `[N]`, height of the teeth seen in an opened mouth, eyes apart; `TEETH` if None.
@@ -338,7 +401,10 @@ def express(
     attention = _attention(warp, faces)
     _open_mouth(warp, faces, asked["mouth-open"], height, skin, lips)
     for left, lid in ((True, "lid-left"), (False, "lid-right")):
-        _close_lids(warp, faces, left, asked[lid], (asked["gaze-x"], asked["gaze-y"]), skin)
+        gaze = asked["gaze-x"], asked["gaze-y"]
+        closed = asked[lid].clamp(max=1)
+        _close_lids(warp, faces, left, closed, asked["lower-lids"], gaze, skin)
+    _shape(warp, faces, asked)
     moved = torch.stack([warp.moved_x, warp.moved_y], 2) @ faces.axes
     source = (points - moved).view(grid.shape)
     seen = read(images, source)
@@ -360,8 +426,8 @@ def random_expressions(landmarks: Tensor, rng: torch.Generator) -> Tensor:
 
     asked = {name: torch.zeros(n) for name in EXPRESSIONS}
     kind = torch.rand(n, generator=rng)
-    closing = torch.where(kind < 0.4, 1.0, uniform(0, 1))
-    lid = torch.where(kind > 0.8, uniform(-0.45, 0), closing) * sometimes(0.75)
+    closing = torch.where(kind < 0.55, 1.0, uniform(0, 1))
+    lid = torch.where(kind > 0.85, uniform(-0.45, 0), closing) * sometimes(0.75)
     wink = torch.rand(n, generator=rng)
     asked["lid-left"] = torch.where(wink < 0.25, 0.0, lid)
     asked["lid-right"] = torch.where(wink > 0.75, 0.0, lid)
@@ -381,4 +447,10 @@ def random_expressions(landmarks: Tensor, rng: torch.Generator) -> Tensor:
     looking = sometimes(0.35)
     asked["gaze-x"] = uniform(-0.08, 0.08) * looking
     asked["gaze-y"] = uniform(-0.03, 0.03) * looking
+    shaped = sometimes(0.4)
+    asked["chin"] = uniform(-0.15, 0.17) * shaped * sometimes(0.7)
+    jaw = uniform(-0.13, 0.13) * shaped
+    asked["jaw-left"], asked["jaw-right"] = jaw * sometimes(0.6), jaw * sometimes(0.6)
+    asked["nose"] = uniform(-0.09, 0.1) * shaped * sometimes(0.6)
+    asked["lower-lids"] = uniform(-0.05, 0.05) * sometimes(0.3)
     return torch.stack([asked[name] for name in EXPRESSIONS], 1)

@@ -5,7 +5,9 @@
 The encoder sees a warped portrait and gives a w and small per-layer offsets; the generator must
 draw that same picture. Many of the warps are strong expressions. For most of those the encoder sees
 the portrait without it, and a step in the latents, learnt along and the same for everybody, must
-lead to the one that is drawn: so directions arise that mean what they say.
+lead to the one that is drawn, or back: so directions arise that mean what they say. Some steps must
+lead to the warp of what the generator itself draws without them, which leaves nothing to learn but
+the expression, and the encoder must read a warped portrait as the plain one and the step.
 Training starts at a coarse block of the skip architecture and ends at the full resolution, or goes
 on from finished networks (`--start portrait-128 --images 70000 --rate 0.002`). Nothing adversarial:
 a few thousand portraits and a processor without a GPU allow it. A run goes on from
@@ -21,7 +23,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -29,28 +31,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from weights.directions import Directions
 from weights.encoder import Encoder, EncoderConfig
 from weights.errors import WeightsError
 from weights.layers import FullyConnected
 from weights.perceptual import Perceptual, load_lpips
-from weights.store import load_encoder, load_generator
+from weights.store import load_directions, load_encoder, load_generator
 from weights.stylegan2 import Generator, GeneratorConfig
 from weights.training.checkpoint import load_checkpoint, save_checkpoint
-from weights.training.expressions import EXPRESSIONS, TEETH, express, random_expressions
+from weights.training.expressions import EXPRESSIONS, express
 from weights.training.losses import (
     attended_l1,
     jittered_perceptual,
     perceptual_at_eyes,
     pyramid_l1,
 )
-from weights.training.portraits import (
-    Portraits,
-    flip,
-    load_portraits,
-    pixel_grid,
-    random_source,
-    read,
-)
+from weights.training.pairs import Batch, Shares, disagreement, with_expressions, with_own
+from weights.training.portraits import Portraits, flip, load_portraits, pixel_grid
 from weights.training.processes import (
     average_gradients,
     join_processes,
@@ -59,9 +56,6 @@ from weights.training.processes import (
     rank,
 )
 from weights.training.sheets import save_sheet
-
-CHANGED = 8.0
-"""Attention, beside that of eyes and mouth, for each unit of a pair's difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +75,10 @@ class ReconstructionOptions:
         noise_until: images after which the noise inputs are switched off, and their strength set to
             zero in what is shipped: they sharpen hair early, but their texture stays in place when
             a part of the face moves.
-        expressive: share of the pictures that show a strong expression.
-        paired: share of those that are drawn from the plain portrait's latents and a step.
+        shares: of pictures with expressions.
         attention: weight of the L1 at eyes, mouth and whatever a step has to change.
         eyes: weight of the perceptual distance of the eyes alone.
+        agreement: weight of the encoder's reading of a pair's difference.
         averaging: decay per step of the parameters' moving average, which is what is shipped.
         seed: of everything random.
     """
@@ -92,17 +86,17 @@ class ReconstructionOptions:
     stages: tuple[tuple[int, int], ...] = ((64, 60_000), (128, 160_000))
     batch: int = 8
     learning_rate: float = 4e-3
-    encoder_share: float = 1 / 6
-    steps_share: float = 2.0
-    warmup: int = 800
+    encoder_share: float = 1 / 10
+    steps_share: float = 0.5
+    warmup: int = 1600
     floor: float = 0.05
     latent_noise: float = 0.05
     keep_offsets: float = 0.5
     noise_until: int = 84_000
-    expressive: float = 0.8
-    paired: float = 0.8
+    shares: Shares = field(default_factory=Shares)
     attention: float = 1.0
     eyes: float = 1.5
+    agreement: float = 4.0
     averaging: float = 0.998
     seed: int = 1
 
@@ -138,6 +132,14 @@ class Steps(nn.Module):
         typical = amounts / amounts.new_tensor(list(EXPRESSIONS.values()))
         return torch.einsum("nk,kld->nld", typical, self.weight)
 
+    @torch.no_grad()
+    def follow(self, directions: Directions) -> None:
+        """Begin with those directions that there are."""
+        known = [name for name in EXPRESSIONS if name in directions.config.names]
+        for name in known:
+            step = directions.along({name: EXPRESSIONS[name]})[0]
+            self.weight[list(EXPRESSIONS).index(name)] = step
+
 
 @dataclass
 class Networks:
@@ -151,9 +153,13 @@ class Networks:
     average_steps: Steps
 
     @staticmethod
-    def of(generator: Generator, encoder: Encoder) -> Networks:
-        """These two, and steps that do nothing yet."""
+    def of(
+        generator: Generator, encoder: Encoder, directions: Directions | None = None
+    ) -> Networks:
+        """These, and for what has no direction steps that do nothing yet."""
         steps = Steps(generator.config.num_latents, generator.config.w_dim)
+        if directions is not None:
+            steps.follow(directions)
         live = (generator, encoder, steps)
         return Networks(*live, *copy.deepcopy(live))
 
@@ -173,7 +179,7 @@ class Networks:
 
     @staticmethod
     def finished(name: str) -> Networks:
-        """A generator and its encoder to train further, latents centred as they were in training.
+        """A generator, encoder and directions to train further, latents centred as in training.
 
         Raises:
             WeightsError: no such generator, or one without an encoder.
@@ -183,7 +189,8 @@ class Networks:
             raise WeightsError(f"{name} has no encoder to train on")
         generator, encoder = copy.deepcopy(generator).train(), copy.deepcopy(encoder).train()
         shift_latents(generator, encoder, -generator.mapping.w_avg)
-        return Networks.of(generator.requires_grad_(), encoder.requires_grad_())
+        directions = load_directions(name)
+        return Networks.of(generator.requires_grad_(), encoder.requires_grad_(), directions)
 
     def modules(self) -> dict[str, nn.Module]:
         """Name in a checkpoint -> network."""
@@ -226,30 +233,6 @@ def shift_latents(generator: Generator, encoder: Encoder, shift: Tensor) -> None
             layer.bias.sub_(layer.weight @ shift * (layer.weight_gain / layer.bias_gain))
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What one step learns from.
-
-    Attributes:
-        shown: pictures `[N, 3, R, R]` that the encoder sees.
-        wanted: pictures of the same shape that are to be drawn.
-        change: `[N, K]`, the expressions by which they differ.
-        attention: `[N, 1, R, R]`, where the pictures wanted matter most.
-    """
-
-    shown: Tensor
-    wanted: Tensor
-    change: Tensor
-    attention: Tensor
-
-    def share(self, device: torch.device) -> Batch:
-        """This process's part of the batch, on its device."""
-        n = len(self.shown) // processes()
-        mine = slice(rank() * n, (rank() + 1) * n)
-        parts = (self.shown, self.wanted, self.change, self.attention)
-        return Batch(*(part[mine].to(device) for part in parts))
-
-
 def batches(data: Portraits, options: ReconstructionOptions, start: int) -> Iterator[Batch]:
     """Warped portraits; the n-th batch depends on the seed and n alone."""
     weights = torch.where(data.colour, 1.0, 0.6)
@@ -259,27 +242,7 @@ def batches(data: Portraits, options: ReconstructionOptions, start: int) -> Iter
         images = data.network_images(chosen)
         mirrored = torch.rand(options.batch, generator=rng) < 0.5
         images, landmarks = flip(images, data.landmarks[chosen], mirrored)
-        yield with_expressions(images, landmarks, options, rng)
-
-
-def with_expressions(
-    images: Tensor, landmarks: Tensor, options: ReconstructionOptions, rng: torch.Generator
-) -> Batch:
-    """Portraits under random warps, some with expressions, some of those in pairs."""
-    n = len(images)
-    grid = random_source(landmarks, images.shape[-1], rng)
-    expressive = torch.rand(n, generator=rng) < options.expressive
-    after = random_expressions(landmarks, rng) * expressive[:, None]
-    height = 0.14 * torch.rand(n, generator=rng) * (torch.rand(n, generator=rng) < 0.8)
-    paired = expressive & (torch.rand(n, generator=rng) < options.paired)
-    # A step cannot know how many teeth will be seen.
-    drawn = express(images, landmarks, after, grid, teeth=torch.where(paired, TEETH, height))
-    shown, change = drawn.images.clone(), torch.zeros_like(after)
-    if paired.any():
-        shown[paired] = read(images[paired], grid[paired])
-        change[paired] = after[paired]
-    attention = drawn.attention + CHANGED * (drawn.images - shown).abs().mean(1, keepdim=True)
-    return Batch(shown, drawn.images, change, attention)
+        yield with_expressions(images, landmarks, options.shares, rng)
 
 
 def train_step(
@@ -304,24 +267,29 @@ def train_step(
     whole = (len(base) * processes(), *offsets.shape[1:])
     kept = torch.rand(len(base) * processes(), 1, 1, generator=rng) < options.keep_offsets
     wander = options.latent_noise * torch.randn(whole, generator=rng)
-    latents = base[:, None] + offsets * kept[mine].to(offsets) + networks.steps(batch.change)
-    latents = latents + wander[mine].to(device)
+    latents = base[:, None] + offsets * kept[mine].to(offsets) + wander[mine].to(device)
     noise = "random" if seen < options.noise_until else "none"
     torch.manual_seed(rng.initial_seed() + rank())
-    output = networks.generator.synthesize(latents, until=side, noise=noise).image
+    steps = networks.steps(batch.change)
+    output = networks.generator.synthesize(latents + steps, until=side, noise=noise).image
     if output is None:
         raise WeightsError("the generator drew no image")
+    wanted, attention = batch.wanted, batch.attention
+    if batch.own.any():
+        still = render(networks, latents[batch.own], side, wanted.shape[-1])
+        wanted, attention = with_own(batch, still)
     target, attention = (
         picture if side == picture.shape[-1] else F.interpolate(picture, (side, side), mode="area")
-        for picture in (batch.wanted, batch.attention)
+        for picture in (wanted, attention)
     )
     l1, l1_at_parts = pyramid_l1(output, target), attended_l1(output, target, attention)
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         distance = jittered_perceptual(perceptual, output, target, rng)
         eyes = perceptual_at_eyes(perceptual, output, target)
+        pairs = disagreement(networks.encoder, batch, base[:, None] + offsets + steps)
     size = 5e-4 * base.square().mean() + 0.01 * base.mean(0).square().mean()
     loss = 2 * l1 + options.attention * l1_at_parts + distance + options.eyes * eyes
-    loss = loss + size + 0.02 * offsets.square().mean()
+    loss = loss + size + 0.02 * offsets.square().mean() + options.agreement * pairs
     optimizer.zero_grad()
     loss.backward()
     for group in optimizer.param_groups:
@@ -331,11 +299,13 @@ def train_step(
         "l1": l1.item(),
         "parts": l1_at_parts.item(),
         "eyes": eyes.item(),
+        "pairs": pairs.item(),
         perceptual.name: distance.item(),
         "w": base.square().mean().item(),
     }
 
 
+@torch.no_grad()
 def render(networks: Networks, latents: Tensor, side: int, size: int) -> Tensor:
     """What the averaged generator draws, up to the block of `side`, at `size` pixels."""
     drawn: list[Tensor] = []
@@ -373,6 +343,7 @@ SHOWN: tuple[dict[str, float], ...] = (
     {"lid-left": 1.0, "lid-right": 1.0}, {"lid-left": 1.0}, {"lid-left": -0.4, "lid-right": -0.4},
     {"mouth-open": 0.3}, {"mouth-open": -0.15}, {"smile": 0.12, "mouth-width": 0.12},
     {"brow-left": 0.12, "brow-right": 0.12}, {"yaw": 10.0}, {"pitch": 8.0}, {"gaze-x": 0.07},
+    {"chin": 0.14}, {"jaw-left": 0.12, "jaw-right": 0.12}, {"nose": 0.08}, {"lower-lids": 0.05},
 )  # fmt: skip
 """Expressions in the sheets."""
 
