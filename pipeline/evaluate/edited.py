@@ -30,6 +30,7 @@ from pipeline.evaluate.dragged import (
     region_of_way,
     share_of_way,
 )
+from pipeline.evaluate.ideal import warped
 from pipeline.evaluate.identity import (
     IdentityNetwork,
     Person,
@@ -150,6 +151,10 @@ class EditsMeasure:
         if found is not None:
             row |= _movements(edit, face.landmarks, found, way, asked)
             row["identity"] = cosine(face.person, person_on(result.image, found, self.identity))
+        exact = find_landmarks(warped(face.image, face.landmarks, edit, way), self.models)
+        if exact is not None:
+            moved = _movements(edit, face.landmarks, exact, way, asked)
+            row |= {f"warp_{name}": share for name, share in moved.items()}
         return row, before_and_after(face.image, result.image, spec)
 
     def _show(self, cells: Mapping[str, Sequence[Bytes]], name: str) -> None:

@@ -47,7 +47,10 @@ them; "by landmarks" the same of the landmarks that are found. "Leak" is the mea
 inner landmarks (brows, eyes, nose, mouth) that were not dragged, as a share of the way asked for;
 "other parts" that of the inner landmarks outside the dragged part, whose neighbours move with it
 in any face. Of whole heads it is what remains of the movement of all inner landmarks after the
-best affine map: a change of expression. "Sharpness" is the mean squared gradient of the luminance
+best affine map: a change of expression. "Warp" columns are of no drag: they are read from the
+rendering itself, warped so that the dragged landmarks go all of the way, their neighbours follow
+and all others stay. How far they are from 1, and from 0, is what the landmark finder does not see
+of small movements, and sees beside them. "Sharpness" is the mean squared gradient of the luminance
 within {around} eyes apart of the straight ways from handles to targets, after over before: two
 faint copies of a part, as a cross-fade shows, have half. Identity is the cosine of {identity}
 between the picture and the edited rendering, "unedited" between the picture and the rendering.
@@ -197,6 +200,9 @@ def _means(edits: Sequence[Json]) -> dict[str, Cell]:
         "by landmarks": mean(edits, "by_landmarks"),
         "leak": mean(edits, "leak"),
         "other parts": mean(edits, "other_parts"),
+        "warp by landmarks": mean(edits, "warp_by_landmarks"),
+        "warp leak": mean(edits, "warp_leak"),
+        "warp other parts": mean(edits, "warp_other_parts"),
         "sharpness": mean(edits, "sharpness"),
         "identity": mean(edits, "identity"),
         "steps": mean(edits, "steps"),

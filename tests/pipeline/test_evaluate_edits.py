@@ -19,6 +19,7 @@ from pipeline.evaluate.dragged import (
     share_of_way,
 )
 from pipeline.evaluate.edited import LOOKS
+from pipeline.evaluate.ideal import warped
 from pipeline.evaluate.samples import Points, find_landmarks, to_rgb
 from pipeline.evaluate.stages import STAGES
 from pipeline.evaluate.standard import EDITS, INNER, StandardEdit
@@ -111,6 +112,27 @@ def test_a_rolled_face_is_dragged_along_its_own_axes() -> None:
     assert (u, v) == pytest.approx((-y, x), abs=1e-4)
 
 
+@pytest.mark.parametrize("edit", EDITS.values(), ids=list(EDITS))
+def test_a_warp_moves_the_dragged_landmarks_and_no_others(
+    edit: StandardEdit, face: tuple[torch.Tensor, Points]
+) -> None:
+    _, landmarks = face
+    spec = edit.to_spec(landmarks, SIDE)
+    way = (spec.targets - spec.handles).double().numpy()
+    y, x = torch.meshgrid(*[torch.arange(SIDE) + 0.5] * 2, indexing="ij")
+    places = torch.stack((x, y))[None].double()
+    read = warped(places, landmarks, edit, way)[0].permute(1, 2, 0).numpy()
+    for landmark, step in zip(edit.dragged, way, strict=True):
+        column, row = np.floor(landmarks[landmark] + step).astype(int)
+        came = np.array([column, row]) + 0.5 - read[row, column]
+        assert np.linalg.norm(came - step) < 0.25 * np.linalg.norm(step)
+    if not edit.whole:
+        far = [k for k in edit.other_parts if min(abs(k - d) for d in edit.dragged) > 1]
+        columns, rows = np.floor(landmarks[far]).astype(int).T
+        came = np.stack((columns, rows), axis=-1) + 0.5 - read[rows, columns]
+        assert np.linalg.norm(came, axis=-1).max() < 0.35 * np.linalg.norm(way, axis=-1).max()
+
+
 def test_a_sheet_shows_arrows_on_the_first_picture(face: tuple[torch.Tensor, Points]) -> None:
     image, landmarks = face
     cell = before_and_after(image, image, EDITS["chin down"].to_spec(landmarks, SIDE))
@@ -146,6 +168,7 @@ def test_a_portrait_is_edited_before_and_after_tuning(
         assert 0.7 < tracked.mean() < 1.1
         assert np.abs(found - tracked).mean() < 0.5
         assert all(0.5 < row["sharpness"] < 3 for row in rows)
+        assert all(0.1 < row["warp by landmarks"] < 1.3 for row in rows)
         assert all(row["identity"] is None and row["faces lost"] == 0 for row in rows)
         heads = {row["edit"] for row in rows if row["leak"] is None}
         assert heads == {name for name in EDITS if name.startswith("head")}
