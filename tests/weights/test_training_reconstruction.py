@@ -216,6 +216,21 @@ def test_training_goes_on_from_finished_networks() -> None:
         torch.testing.assert_close(networks.steps(asked), directions.along({name: 0.5}))
 
 
+def test_agreement_does_not_move_all_latents_together(folder: Path) -> None:
+    data, networks = load_portraits(folder, "train", 32), Networks.fresh(CONFIG, 1)
+    shares = Shares(expressive=1.0, paired=0.6)
+    rng = torch.Generator().manual_seed(3)
+    batch = with_expressions(data.network_images(), data.landmarks, shares, rng)
+    away = disagreement(networks.encoder, batch, networks.encoder(batch.shown) + 1)
+    away.backward()
+    bias, weight = networks.encoder.base.bias.grad, networks.encoder.base.weight.grad
+    assert bias is not None
+    assert weight is not None
+    assert away.item() > 0
+    assert bias.abs().max() < 1e-6
+    assert weight.abs().max() > 1e-4
+
+
 def test_checkpoint_of_another_shape_is_refused(folder: Path) -> None:
     networks, optimizer = run(folder, 1)
     path = folder / "checkpoint.safetensors"

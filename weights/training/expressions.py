@@ -447,7 +447,7 @@ def random_expressions(landmarks: Tensor, rng: torch.Generator) -> Tensor:
     looking = sometimes(0.35)
     asked["gaze-x"] = uniform(-0.08, 0.08) * looking
     asked["gaze-y"] = uniform(-0.03, 0.03) * looking
-    shaped = sometimes(0.4)
+    shaped = sometimes(0.25)
     asked["chin"] = uniform(-0.15, 0.17) * shaped * sometimes(0.7)
     jaw = uniform(-0.13, 0.13) * shaped
     asked["jaw-left"], asked["jaw-right"] = jaw * sometimes(0.6), jaw * sometimes(0.6)

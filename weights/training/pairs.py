@@ -131,10 +131,12 @@ def with_own(batch: Batch, still: Tensor) -> tuple[Tensor, Tensor]:
 def disagreement(encoder: Encoder, batch: Batch, expected: Tensor) -> Tensor:
     """Mean square between the latents read from what pairs lead to and those `expected`.
 
-    What is no pair counts as agreed, so that a batch can be shared among processes.
+    Gradients must reach the encoder through both: an encoder that chased what it expects itself
+    would run away along the steps. What is no pair counts as agreed, so that a batch can be shared
+    among processes.
     """
     if not batch.paired.any():
         return expected.new_zeros(())
     base, offsets = encoder.base_and_offsets(batch.wanted[batch.paired])
-    away = (base[:, None] + offsets - expected[batch.paired].detach()).square().mean((1, 2))
+    away = (base[:, None] + offsets - expected[batch.paired]).square().mean((1, 2))
     return away.sum() / len(expected)

@@ -286,7 +286,7 @@ def train_step(
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         distance = jittered_perceptual(perceptual, output, target, rng)
         eyes = perceptual_at_eyes(perceptual, output, target)
-        pairs = disagreement(networks.encoder, batch, base[:, None] + offsets + steps)
+        pairs = disagreement(networks.encoder, batch, base[:, None] + offsets + steps.detach())
     size = 5e-4 * base.square().mean() + 0.01 * base.mean(0).square().mean()
     loss = 2 * l1 + options.attention * l1_at_parts + distance + options.eyes * eyes
     loss = loss + size + 0.02 * offsets.square().mean() + options.agreement * pairs
