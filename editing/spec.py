@@ -36,6 +36,8 @@ class DragSpec:
         resolution: side R of the crop in pixels.
         mask: `[1, 1, R, R]` in [0, 1], 1 = may change; None lets everything change, as does a
             mask of ones.
+        covered: `[1, 1, R, R]` in [0, 1], what earlier drags of a sequence closed over; None for
+            nothing. See `editing.closing`.
 
     Raises:
         SpecError: anything that a drag could not honour, such as a handle to be moved that lies
@@ -46,6 +48,7 @@ class DragSpec:
     targets: Tensor
     resolution: int
     mask: Tensor | None = None
+    covered: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no engine could do."""
@@ -61,6 +64,8 @@ class DragSpec:
         if self.mask is not None:
             _check_mask(self.mask, self.resolution)
             self._check_handles_movable(self.mask)
+        if self.covered is not None:
+            _check_shares("the covered part", self.covered, self.resolution)
 
     @property
     def anchors(self) -> Tensor:
@@ -92,12 +97,13 @@ class DragSpec:
         return replace(self, handles=points, targets=targets, mask=mask)
 
     def to_json(self) -> dict[str, object]:
-        """A small object for `json.dumps`; the mask travels inside it as an 8-bit PNG."""
+        """A small object for `json.dumps`; masks travel inside it as 8-bit PNGs."""
         return {
             "resolution": self.resolution,
             "handles": self.handles.tolist(),
             "targets": self.targets.tolist(),
             "mask": None if self.mask is None else _encode_mask(self.mask),
+            "covered": None if self.covered is None else _encode_mask(self.covered),
         }
 
     @classmethod
@@ -110,12 +116,13 @@ class DragSpec:
         resolution = record.get("resolution")
         if not isinstance(resolution, int) or isinstance(resolution, bool):
             raise SpecError(f"a drag's resolution is a whole number of pixels, not {resolution!r}")
-        mask = record.get("mask")
+        mask, covered = record.get("mask"), record.get("covered")
         return cls(
             handles=points_tensor("handles", record.get("handles")),
             targets=points_tensor("targets", record.get("targets")),
             resolution=resolution,
             mask=None if mask is None else _decode_mask(mask, resolution),
+            covered=None if covered is None else _decode_mask(covered, resolution),
         )
 
     def _check_handles_movable(self, mask: Tensor) -> None:
@@ -167,15 +174,19 @@ def _check_points(name: str, points: Tensor, resolution: int) -> None:
 
 
 def _check_mask(mask: Tensor, resolution: int) -> None:
-    if mask.shape != (1, 1, resolution, resolution):
-        raise SpecError(
-            f"the mask must be [1, 1, {resolution}, {resolution}] like the crop, "
-            f"not {list(mask.shape)}"
-        )
-    if not mask.is_floating_point() or not bool(((mask >= 0) & (mask <= 1)).all()):
-        raise SpecError("the mask must hold floating point numbers from 0 (fixed) to 1 (movable)")
+    _check_shares("the mask", mask, resolution)
     if not bool((mask > 0).any()):
         raise SpecError("the mask is empty: nothing may change; paint what may, or leave it out")
+
+
+def _check_shares(name: str, shares: Tensor, resolution: int) -> None:
+    if shares.shape != (1, 1, resolution, resolution):
+        raise SpecError(
+            f"{name} must be [1, 1, {resolution}, {resolution}] like the crop, "
+            f"not {list(shares.shape)}"
+        )
+    if not shares.is_floating_point() or not bool(((shares >= 0) & (shares <= 1)).all()):
+        raise SpecError(f"{name} must hold floating point numbers from 0 to 1")
 
 
 def _encode_mask(mask: Tensor) -> str:

@@ -121,6 +121,7 @@ class Composer:
         painted: Levels | None = None,
         handles: Tensor | None = None,
         finals: Tensor | None = None,
+        covered: Tensor | None = None,
     ) -> Patch | None:
         """Find what an edit changes of the photo; None where it changes nothing.
 
@@ -131,6 +132,8 @@ class Composer:
             painted: [H, W] of the photo, 0 where not a pixel may change; None for nowhere.
             handles: [N, 2] crop pixels whose end is known, which helps the matching.
             finals: [N, 2] crop pixels where the handles lie in `edited`.
+            covered: [1, 1, m, m] in [0, 1] over the crop, what the edit is to hide; None for
+                nothing.
 
         Raises:
             PipelineError: The renderings differ in size or are not finite; the mask is empty or
@@ -152,6 +155,7 @@ class Composer:
             _weight(mask, self.grid, self.photo, self.options.feather * self.grid.resolution),
             handles=_points(handles, self.stretch),
             finals=_points(finals, self.stretch),
+            covered=_covered(covered, self.grid.resolution),
             options=self.options,
         )
         window = _window(transfer, self.grid, self.photo)
@@ -200,11 +204,14 @@ def composite(
     painted: Levels | None = None,
     handles: Tensor | None = None,
     finals: Tensor | None = None,
+    covered: Tensor | None = None,
     options: CompositeOptions | None = None,
 ) -> Composite:
     """Carry the difference of two renderings over to the photo; see `Composer.compose`."""
     composer = begin_composition(photo, alignment, render, options)
-    patch = composer.compose(edited, movable, painted=painted, handles=handles, finals=finals)
+    patch = composer.compose(
+        edited, movable, painted=painted, handles=handles, finals=finals, covered=covered
+    )
     return apply_patch(photo, patch)
 
 
@@ -242,15 +249,27 @@ def _mask(movable: Tensor | None) -> Array | None:
     """[m, m] in [0, 1], how far the photo may change."""
     if movable is None:
         return None
-    height, width = movable.shape[-2:]
-    if height != width or movable.numel() != height * width:
-        raise PipelineError(
-            f"the mask has shape {list(movable.shape)}: it must be a square over the crop"
-        )
-    mask = movable.detach().cpu().reshape(height, width).float().numpy()
+    mask = _shares(movable, "the mask")
     if not (mask > 0).any():
         raise PipelineError("the mask is empty, nothing may change: paint where the edit may go")
     return mask
+
+
+def _covered(covered: Tensor | None, side: int) -> Array | None:
+    """[S, S] in [0, 1], what the edit is to hide."""
+    if covered is None:
+        return None
+    shares = _shares(covered, "what is covered")
+    return np.asarray(cv2.resize(shares, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _shares(shares: Tensor, name: str) -> Array:
+    height, width = shares.shape[-2:]
+    if height != width or shares.numel() != height * width:
+        raise PipelineError(
+            f"{name} has shape {list(shares.shape)}: it must be a square over the crop"
+        )
+    return shares.detach().cpu().reshape(height, width).float().numpy()
 
 
 def _points(points: Tensor | None, stretch: float) -> Array | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from editing.closing import closed_over
 from editing.engine import EditResult, EditStart, EditStep, Engine, finish_edit
 from editing.options import check_values
 from editing.spec import DragSpec
@@ -293,6 +294,7 @@ def compose(
         painted=mask,
         handles=spec.handles,
         finals=result.points,
+        covered=closed_over(spec),
     )
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from editing.closing import closed_over
 from editing.render import Renderer
 from pipeline.composite import apply_patch, begin_composition
 from pipeline.edit import EditedPhoto
@@ -43,6 +44,7 @@ def compose_frames(photo: Photo, done: EditedPhoto) -> Iterator[Photo]:
             painted=done.request.mask,
             handles=done.spec.handles,
             finals=steps[k].points,
+            covered=closed_over(done.spec),
         )
         yield apply_patch(photo, patch).photo
     yield done.photo

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from editing.closing import closed_over
 from editing.spec import DragSpec
 from pipeline.align import Alignment, Window, crop_square
 from pipeline.bands import bounds, cut_out
@@ -138,7 +139,12 @@ def compose_preview(
         The copy's window that changed and its picture [h, w, 3]; None where nothing did.
     """
     patch = preview.composer.compose(
-        edited, spec.mask, painted=preview.painted, handles=spec.handles, finals=points
+        edited,
+        spec.mask,
+        painted=preview.painted,
+        handles=spec.handles,
+        finals=points,
+        covered=closed_over(spec),
     )
     inside = None if patch is None else bounds(patch.changed)
     if patch is None or inside is None:

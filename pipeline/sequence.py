@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from editing.closing import closed_over
 from editing.render import render_edit
 from editing.spec import DragSpec
 from editing.steps import EditStart
@@ -44,6 +45,7 @@ def of_the_whole(spec: DragSpec, stored: StoredEdit, subject: Inversion) -> Drag
         targets=torch.where(stays, handles, spec.targets),
         resolution=spec.resolution,
         mask=_with_places(mask, handles),
+        covered=closed_over(stored.spec),
     )
 
 

@@ -6,8 +6,8 @@ With R the rendering of the inversion, E that of the edit, P the photo and W the
 
 The photo's own pixels travel with the skin that moved. The generator's colour is added only where
 motion cannot explain the edit (teeth, the white of an opened eye, a fold). Where something quite
-new is uncovered, the photo's old structure has to go too; only its grain and the slowly varying
-error of the inversion stay:
+new is uncovered, or a lid closes over an eye that motion could only squeeze, the photo's old
+structure has to go too; only its grain and the slowly varying error of the inversion stay:
 
     out = E + blur(W(P) - W(R)) + grain(W(P))                                       (2)
 
@@ -51,6 +51,8 @@ class CompositeOptions:
         gate: Unexplained colour from which the gate opens, and at which it is fully open.
         uncovered: Unexplained colour from which new content replaces old, and at which it does so
             fully.
+        covered: Change of the rendering from which what is to be hidden gives way to what hides
+            it, and at which it does so fully.
         spread: Radius by which gate and uncovered share reach beyond their evidence.
         tone: Radius of the blur in equation (2).
         grain: Photo detail kept over new content, in robust standard deviations of the detail.
@@ -68,6 +70,7 @@ class CompositeOptions:
     shift: float = 0.6
     gate: tuple[float, float] = (0.04, 0.10)
     uncovered: tuple[float, float] = (0.07, 0.15)
+    covered: tuple[float, float] = (0.01, 0.03)
     spread: float = 0.012
     tone: float = 0.05
     grain: float = 2.5
@@ -105,6 +108,7 @@ def plan_transfer(
     *,
     handles: Array | None = None,
     finals: Array | None = None,
+    covered: Array | None = None,
     options: CompositeOptions,
 ) -> Transfer:
     """Decide what moves, where colour is added and what is uncovered.
@@ -115,6 +119,7 @@ def plan_transfer(
         weight: [S, S], how far the photo may change, from `feather`.
         handles: [N, 2] grid pixels, points of `render` whose end is known; None for none.
         finals: [N, 2] where they lie in `edited`.
+        covered: [S, S] in [0, 1], what of `render` is to be hidden; None for nothing.
         options: Thresholds and lengths.
     """
     side = render.shape[0]
@@ -133,6 +138,10 @@ def plan_transfer(
     uncovered = smoothstep(*options.uncovered, np.maximum(beyond, options.shift * shifted))
     gate, uncovered = (_spread(share, radius) * movable for share in (gate, uncovered))
     flow = limit_folding(found.flow[area] * movable[..., None], side, options.flow.least_area)
+    if covered is not None:
+        changed = _length(blur(edited - render, options.coherence * side))
+        hidden = warp(covered[area], flow) * smoothstep(*options.covered, changed) * movable
+        gate, uncovered = np.maximum(gate, hidden), np.maximum(uncovered, hidden)
     warped = warp(render, flow)
     full = [np.zeros((side, side, *part.shape[2:]), np.float32) for part in (flow, gate, warped)]
     whole = Transfer(

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import cast
 
+from editing.closing import closed_over
 from editing.render import render_edit
 from pipeline import history
 from pipeline.commands import flags
@@ -238,6 +239,7 @@ def composite(args: argparse.Namespace, console: Console) -> Outcome:
         painted=stored.mask,
         handles=stored.spec.handles,
         finals=stored.points,
+        covered=closed_over(stored.spec),
     )
     changed = composed.report.changed_pixels
     save(composed.photo, args, console, changed=changed)

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from editing.closing import closed_over
 from editing.engine import EditResult, EditStep, finish_edit
 from editing.render import Renderer, render_edit
 from editing.spec import DragSpec
@@ -292,7 +293,12 @@ def compose_end(
 ) -> Patch | None:
     """Carry a rendering over to the photo, at full resolution."""
     return subject.composer.compose(
-        image, whole.mask, painted=painted, handles=whole.handles, finals=points
+        image,
+        whole.mask,
+        painted=painted,
+        handles=whole.handles,
+        finals=points,
+        covered=closed_over(whole),
     )
 
 

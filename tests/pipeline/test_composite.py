@@ -190,6 +190,34 @@ def test_colour_that_no_motion_explains_comes_from_the_generator(tmp_path: Path)
     assert done.report.uncovered_share > 0
 
 
+def test_what_is_covered_is_drawn_by_the_generator(tmp_path: Path) -> None:
+    picture = np.full((260, 300, 3), 0.6, np.float32)
+    picture[121:139, 138:162] = 0.1  # an iris that the rendering shows much fainter
+    photo = photo_of(tmp_path, picture)
+    image, lids = torch.full((1, 3, SIDE, SIDE), 0.2), torch.zeros(1, 1, SIDE, SIDE)
+    edited = image.clone()
+    image[..., 29:35, 28:36] = 0.14
+    lids[..., 26:38, 24:40] = 1
+    squinting = composite(photo, SQUARE, image, edited).photo.rgb()
+    shut = composite(photo, SQUARE, image, edited, covered=lids).photo.rgb()
+    iris = np.s_[124:136, 142:158]
+    assert squinting[iris].mean() < 0.2
+    assert shut[iris].mean() > 0.5
+    assert np.array_equal(shut[:90], photo.rgb()[:90])
+
+
+def test_nothing_is_covered_where_the_rendering_stays(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path, scene(8))
+    image = 0.8 * rendering(photo)
+    edited = moved(image, 4, 0)
+    away = torch.zeros(1, 1, SIDE, SIDE)
+    away[..., 50:60, 4:60] = 1
+    plain, covered = (
+        composite(photo, SQUARE, image, edited, covered=part).photo.pixels for part in (None, away)
+    )
+    assert np.array_equal(plain, covered)
+
+
 @pytest.mark.parametrize("centre", [(20.0, 130.0), (295.0, 250.0)])
 def test_a_face_cut_by_the_photos_border_works(tmp_path: Path, centre: tuple[float, float]) -> None:
     photo = photo_of(tmp_path, scene(7))

@@ -77,6 +77,20 @@ def test_the_whole_may_change_what_any_edit_may(subject: Inversion) -> None:
     assert free.mask is None
 
 
+def test_what_an_earlier_edit_closed_over_stays_covered(subject: Inversion) -> None:
+    lids = torch.tensor([[15.0, 14.0], [15.0, 17.0]])
+    shut = DragSpec(handles=lids, targets=lids.mean(0).expand(2, 2), resolution=32)
+    before = replace(stored(subject), spec=shut, points=lids)
+    further = DragSpec(handles=HANDLES, targets=HANDLES + 1, resolution=32)
+    assert of_the_whole(further, stored(subject), subject).covered is None
+    whole = of_the_whole(further, before, subject)
+    assert whole.covered is not None
+    assert float(whole.covered[0, 0, 15, 15]) == 1
+    third = of_the_whole(further, replace(before, spec=whole), subject)
+    assert third.covered is not None
+    assert torch.equal(third.covered, whole.covered)
+
+
 def test_a_start_knows_what_was_free_to_change(subject: Inversion) -> None:
     mask = square(0, 24)
     touched = start_from(stored(subject, mask)).touched
