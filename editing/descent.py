@@ -7,12 +7,16 @@ one rate, and a step goes down the gradient itself.
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from weights.stylegan2 import Generator
+
+MEMORY = 0.8
+SPREAD = 0.99
 
 _SAMPLES = 1024
 _SEED = 0
@@ -36,29 +40,63 @@ def _measure_deviation(generator: Generator) -> float:
     return w.var(dim=0).mean().sqrt().item()
 
 
-class Descent:
-    """Adam (Kingma and Ba 2015) with one second moment for all coordinates."""
+class Descent(NamedTuple):
+    """Adam (Kingma and Ba 2015) with one second moment for all coordinates, after some steps.
 
-    def __init__(self, *, memory: float = 0.8, spread: float = 0.99) -> None:
-        self.memory, self.spread = memory, spread
-        self.index = 0
-        self.mean: Tensor | float = 0.0
-        self.energy: Tensor | float = 0.0
+    Attributes:
+        mean: of the gradients, of their shape.
+        energy: `[]`, mean of their squares' sum.
+        taken: `[]`, number of steps.
+        length: `[]`, of the first step; later ones are shorter where gradients disagree.
+    """
 
-    def step(self, gradient: Tensor, length: float) -> Tensor:
-        """What to add to the latents.
+    mean: Tensor
+    energy: Tensor
+    taken: Tensor
+    length: Tensor
+
+    @classmethod
+    def begin(cls, like: Tensor, length: float) -> Descent:
+        """Before the first step, for gradients like `like`."""
+        exact = like.new_zeros((), dtype=exact_dtype(like.device))
+        return cls(
+            mean=torch.zeros_like(like),
+            energy=like.new_zeros(()),
+            taken=exact,
+            length=torch.full_like(exact, length),
+        )
+
+    def again(self) -> Descent:
+        """Before the first step once more, half as long."""
+        return Descent(
+            mean=torch.zeros_like(self.mean),
+            energy=torch.zeros_like(self.energy),
+            taken=torch.zeros_like(self.taken),
+            length=self.length / 2,
+        )
+
+    def step(self, gradient: Tensor, share: Tensor | float = 1.0) -> tuple[Tensor, Descent]:
+        """What to add to the latents, and the descent after that.
 
         Args:
             gradient: of any shape.
-            length: of the first step; later ones are shorter where gradients disagree.
+            share: of the length.
         """
-        self.index += 1
-        energy = gradient.square().sum()
-        self.mean = self.mean * self.memory + gradient * (1 - self.memory)
-        self.energy = self.energy * self.spread + energy * (1 - self.spread)
-        mean = self.mean / (1 - self.memory**self.index)
-        energy = self.energy / (1 - self.spread**self.index)
-        return mean * (-length / (energy.sqrt() + torch.finfo(energy.dtype).tiny))
+        taken = self.taken + 1
+        mean = self.mean * MEMORY + gradient * (1 - MEMORY)
+        energy = self.energy * SPREAD + gradient.square().sum() * (1 - SPREAD)
+        after = self._replace(mean=mean, energy=energy, taken=taken)
+        mean = mean / (1 - MEMORY**taken).to(mean)
+        energy = energy / (1 - SPREAD**taken).to(energy)
+        length = (self.length * share).to(energy)
+        return mean * (
+            -length * (energy.sqrt() + torch.finfo(energy.dtype).tiny).reciprocal()
+        ), after
+
+
+def exact_dtype(device: torch.device) -> torch.dtype:
+    """Number format of lengths and distances: float64, but on Metal, which has none."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def yielding(gradient: Tensor, to: Tensor) -> Tensor:

@@ -15,9 +15,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from editing.descent import Descent, latent_deviation, yielding
+from editing.course import ENDS, Course, Patience, Place
+from editing.descent import Descent, exact_dtype, latent_deviation, yielding
 from editing.errors import OptionError
 from editing.features import Features
+from editing.graphs import captured
 from editing.keep import Keep
 from editing.options import (
     FEW,
@@ -30,7 +32,7 @@ from editing.options import (
     check_weight,
 )
 from editing.spec import DragSpec
-from editing.steps import EditStart, EditStep, StopReason
+from editing.steps import EditStart, EditStep
 from editing.supervision import motion_supervision, patch_offsets, patch_radii
 from editing.synthesis import PartialSynthesis
 from editing.trackers import TRACKERS, Search, Tracker
@@ -41,6 +43,11 @@ FINEST_BLOCK = 128
 LEAST_STEP = 0.2
 # Share of the asked step by which the handles may fall back before it is undone.
 ROLL_BACK = 0.5
+# What counts as progress, px@512.
+PROGRESS = 0.1
+# Steps that a GPU takes before the host looks at them: more keep it from waiting, but those after
+# the end are for nothing.
+AHEAD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +120,8 @@ class DragEngine(DragOptions):
         Raises:
             OptionError: an option or the specification does not fit the subject's generator.
         """
-        drag = _Drag.begin(self, subject, spec, start)
-        step = drag.describe(0, drag.handles, 0.0, drag.start.clone())
+        drag = Drag.begin(self, subject, spec, start)
+        step = drag.first_step()
         if bool(drag.anchors.all()):
             yield replace(step, stopped="nothing to do")
             return
@@ -122,30 +129,18 @@ class DragEngine(DragOptions):
             yield replace(step, stopped="reached")
             return
         yield step
-        offset = drag.no_offset()
-        here = best = drag.pull(offset, drag.features(offset, drag.handles), step)
-        descent, length = Descent(), self.learning_rate * latent_deviation(subject.generator)
-        progress = 0
+        course = drag.set_out()
+        # RAFT brings numbers of its own to the device each time.
+        advance = drag.advance if self.tracker == "raft" else captured(drag.advance, course)
         while True:
-            offset, features, step = drag.advance(here, descent, length)
-            nearest = best.step
-            if step.mean_distance < nearest.mean_distance - drag.pixel / 10:
-                progress = step.index
-            stopped = self._stopped(step, progress)
-            if stopped is not None:
-                last = min(step, nearest, key=lambda step: step.mean_distance)
-                last = step if stopped == "reached" else last
-                yield replace(last, index=step.index, stopped=stopped)
-                return
-            if step.mean_distance > nearest.mean_distance + ROLL_BACK * drag.step_length:
-                # Too far at once: the tracker may have lost a handle.
-                here = replace(best, step=replace(nearest, index=step.index))
-                descent, length = Descent(), length / 2
-            else:
-                here = drag.pull(offset, features, step)
-                if step.mean_distance < nearest.mean_distance:
-                    best = here
-            yield here.step
+            courses: list[Course] = []
+            for _ in range(1 if drag.on_host else AHEAD):
+                course = advance(course)
+                courses.append(course)
+            for step in drag.read(courses):
+                yield step
+                if step.stopped is not None:
+                    return
 
     def reach_for(self, spec: DragSpec) -> float:
         """Distance at which a target of this drag counts as reached, px@512.
@@ -159,42 +154,25 @@ class DragEngine(DragOptions):
             return reach
         return max(reach, REFERENCE_SIDE / spec.resolution / max(spec.moving, 1) ** 0.5)
 
-    def _stopped(self, step: EditStep, progress: int) -> StopReason | None:
-        """Why a drag ends with a step, its latest progress being that of step `progress`."""
-        if bool(step.reached.all()):
-            return "reached"
-        if step.index - progress >= self.patience:
-            return "stalled"
-        return "step cap" if step.index >= self.max_steps else None
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _State:
-    """Where a drag is, and where it is pulled to.
+class Drag:
+    """What stays constant during one drag: the start and lengths in crop pixels.
 
     Attributes:
-        offset: `[1, K, w_dim]`, what the latents have moved by.
-        step: what the caller sees.
-        loss: of these latents.
-        gradient: like `offset`, of the loss but for what in keeping resists the handles.
+        moving: `[M]`, which handles are no anchors.
+        weights: `[N]`, of the handles' losses.
+        on_host: whether values may be looked at on the way, to compute only what is needed: on a
+            processor that costs nothing, while a GPU would have to wait for it.
     """
 
-    offset: Tensor
-    step: EditStep
-    loss: float
-    gradient: Tensor
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Drag:
-    """What stays constant during one drag: the start and lengths in crop pixels."""
-
     engine: DragEngine
-    subject: Inversion
     start: Tensor
     handles: Tensor
     targets: Tensor
     anchors: Tensor
+    moving: Tensor
+    weights: Tensor
     synthesis: PartialSynthesis
     keep: Keep
     patch: Tensor
@@ -203,14 +181,16 @@ class _Drag:
     templates: Tensor
     track: Tracker
     step_length: float
+    length: float
     margin: float
-    pixel: float
-    reach: float
+    reach: Tensor
+    patience: Patience
+    on_host: bool
 
     @classmethod
     def begin(
         cls, engine: DragEngine, subject: Inversion, spec: DragSpec, start: EditStart | None
-    ) -> _Drag:
+    ) -> Drag:
         """Check the options against the subject and read the features of the start."""
         config = subject.generator.config
         _check(engine, subject, spec, start)
@@ -242,15 +222,19 @@ class _Drag:
         else:
             weight = engine.mask_weight
             keep = Keep.fixed_by(spec.mask, subject, start, weight=weight, blocks=blocks)
+        anchors = spec.anchors.to(device)
+        on_host = device.type != "cuda"
         with torch.no_grad():
-            first = synthesis(latents[:, : engine.layers], handles, margin, held=keep.held)
+            around = handles if on_host else None
+            first = synthesis(latents[:, : engine.layers], around, margin, held=keep.held)
         return cls(
             engine=engine,
-            subject=subject,
             start=latents,
             handles=handles,
             targets=targets,
-            anchors=spec.anchors.to(device),
+            anchors=anchors,
+            moving=(~anchors).nonzero().flatten(),
+            weights=torch.where(anchors, engine.anchor_weight, 1.0),
             synthesis=synthesis,
             keep=keep,
             patch=patch,
@@ -259,61 +243,86 @@ class _Drag:
             templates=first.only(supervised).at(handles[:, None] + patch),
             track=TRACKERS[engine.tracker](first.only(tracked), handles, search),
             step_length=step_length,
+            length=engine.learning_rate * latent_deviation(subject.generator),
             margin=margin,
-            pixel=pixel,
-            reach=engine.reach_for(spec) * pixel,
+            reach=torch.where(anchors, torch.inf, engine.reach_for(spec) * pixel),
+            patience=Patience(
+                steps=engine.max_steps,
+                idle=engine.patience,
+                progress=PROGRESS * pixel,
+                setback=ROLL_BACK * step_length,
+            ),
+            on_host=on_host,
         )
 
-    def no_offset(self) -> Tensor:
-        """The offset of the start: one vector for all layers that move, or one for each."""
+    def set_out(self) -> Course:
+        """The course at the start: one offset for all layers that move, or one for each."""
         count = self.engine.layers if self.engine.space == "w+" else 1
-        return self.start.new_zeros(1, count, self.start.shape[2]).requires_grad_()
+        still = self.start.new_zeros(1, count, self.start.shape[2])
+        none = still.new_zeros(())
+        start = Place(
+            offset=still,
+            points=self.handles,
+            distance=self.distance(self.handles),
+            lowered=none,
+            loss=none,
+            gradient=still,
+        )
+        return Course.begin(self.pull(*self.at(start)), Descent.begin(still, self.length))
 
-    def pull(self, offset: Tensor, features: Features, step: EditStep) -> _State:
-        """The state at an offset whose features, with the graph back to it, are known."""
-        with torch.enable_grad():
-            loss = self.loss(features, step.points)
-            strain = features.strain
-            (gradient,) = torch.autograd.grad(loss, offset, retain_graph=strain is not None)
-            if strain is not None:
-                strain = self.keep.weight * strain
-                (keeping,) = torch.autograd.grad(strain, offset)
-                loss, gradient = loss + strain, gradient + yielding(keeping, gradient)
-        return _State(offset=offset.detach(), step=step, loss=loss.item(), gradient=gradient)
+    @torch.no_grad()
+    def advance(self, course: Course) -> Course:
+        """One step: down the gradient, the handles found again, and what is thought of it.
 
-    def advance(
-        self, state: _State, descent: Descent, length: float
-    ) -> tuple[Tensor, Features, EditStep]:
-        """Steps of the optimiser, shorter near the targets, and the handles after them."""
-        nearness = min(state.step.mean_distance / self.step_length + LEAST_STEP, 1.0)
-        offset, features = self.descend(state, descent, length * nearness)
-        for _ in range(self.engine.gradient_steps - 1):
-            further = self.pull(offset, features, state.step)
-            offset, features = self.descend(further, descent, length * nearness)
-        with torch.no_grad():
-            points = self.track(features.detach().only(self.tracked), state.step.points)
-        step = self.describe(state.step.index + 1, points, state.loss, self.latents(offset))
-        return offset, features, step
-
-    def descend(self, state: _State, descent: Descent, length: float) -> tuple[Tensor, Features]:
-        """One step of the optimiser alone: the new offset, a leaf, and the features there."""
-        offset = (state.offset + descent.step(state.gradient, length)).requires_grad_()
-        return offset, self.features(offset, state.step.points)
-
-    def latents(self, offset: Tensor) -> Tensor:
-        """The start with its first vectors moved, detached."""
-        moved = self.start.clone()
-        moved[:, : self.engine.layers] += offset.detach()
-        return moved
-
-    def features(self, offset: Tensor, points: Tensor) -> Features:
-        """Features F of the supervised blocks where handles that were at `points` may be read.
-
-        Differentiable with respect to `offset`.
+        A pure function of tensors, which a CUDA graph can record.
         """
+        place, features, descent = self.descend(course)
+        points = self.track(features.detach().only(self.tracked), place.points)
+        place = place._replace(
+            points=points, distance=self.distance(points), lowered=course.here.loss
+        )
+        verdict = self.patience.judge(course, place.distance, self.reached(points).all())
+        if not self.on_host or not bool(verdict.back | verdict.ends.any()):
+            place = self.pull(place, features)
+        return course.after(place, descent, verdict)
+
+    def descend(self, course: Course) -> tuple[Place, Features, Descent]:
+        """Steps of the optimiser alone, shorter near the targets."""
+        share = (course.here.distance / self.step_length + LEAST_STEP).clamp(max=1)
+        place, features, descent = self.step(course.here, course.descent, share)
+        for _ in range(self.engine.gradient_steps - 1):
+            place, features, descent = self.step(self.pull(place, features), descent, share)
+        return place, features, descent
+
+    def step(
+        self, place: Place, descent: Descent, share: Tensor
+    ) -> tuple[Place, Features, Descent]:
+        """One of them: the next place, with the handles as they were, and its features."""
+        change, descent = descent.step(place.gradient, share)
+        return *self.at(place._replace(offset=place.offset + change)), descent
+
+    def at(self, place: Place) -> tuple[Place, Features]:
+        """A place, its offset a leaf, and its features F with the graph back to that.
+
+        They may be read where handles that were at its points may be.
+        """
+        offset = place.offset.detach().requires_grad_()
+        around = place.points if self.on_host else None
         with torch.enable_grad():
             moved = self.start[:, : self.engine.layers] + offset
-            return self.synthesis(moved, points, self.margin, held=self.keep.held)
+            features = self.synthesis(moved, around, self.margin, held=self.keep.held)
+        return place._replace(offset=offset), features
+
+    def pull(self, place: Place, features: Features) -> Place:
+        """A place with its loss and gradient; its features are those from `at`."""
+        with torch.enable_grad():
+            loss, strain = self.loss(features, place.points), features.strain
+            (gradient,) = torch.autograd.grad(loss, place.offset, retain_graph=strain is not None)
+            if strain is not None:
+                strain = self.keep.weight * strain
+                (keeping,) = torch.autograd.grad(strain, place.offset)
+                loss, gradient = loss + strain, gradient + yielding(keeping, gradient)
+        return place._replace(offset=place.offset.detach(), loss=loss.detach(), gradient=gradient)
 
     def loss(self, features: Features, points: Tensor) -> Tensor:
         """Eq. 1, first term: motion of the handles, and anchors towards their own places."""
@@ -330,20 +339,54 @@ class _Drag:
             patch=self.patch,
             step_length=self.step_length,
         )
-        return torch.where(self.anchors, self.engine.anchor_weight, 1.0) @ pulls
+        return self.weights @ pulls
 
-    def describe(self, index: int, points: Tensor, loss: float, latents: Tensor) -> EditStep:
-        """An `EditStep` with its distances; anchors need not arrive."""
+    def distance(self, points: Tensor) -> Tensor:
+        """Mean distance `[]` of the handles that move to their targets, crop pixels."""
+        distance = (self.targets - points).norm(dim=1)[self.moving].mean()
+        return distance.to(exact_dtype(points.device))
+
+    def reached(self, points: Tensor) -> Tensor:
+        """`[N]` bool: handles that are there; anchors need not be."""
+        return (self.targets - points).norm(dim=1) <= self.reach
+
+    def read(self, courses: Sequence[Course]) -> Iterator[EditStep]:
+        """What the caller sees of some courses; the host waits for their numbers once."""
+        numbers = [
+            torch.stack((at.taken, at.here.lowered, at.here.distance, *at.ends)) for at in courses
+        ]
+        for at, (taken, loss, distance, *ends) in zip(
+            courses, torch.stack(numbers).tolist(), strict=True
+        ):
+            yield EditStep(
+                index=int(taken),
+                points=at.here.points,
+                loss=loss,
+                mean_distance=distance,
+                reached=self.reached(at.here.points),
+                latents=self.latents(at.here.offset),
+                movable=self.keep.movable,
+                stopped=next((why for why, come in zip(ENDS, ends, strict=True) if come), None),
+            )
+
+    def first_step(self) -> EditStep:
+        """What the caller sees of the start."""
         return EditStep.measured(
-            index=index,
-            points=points,
+            index=0,
+            points=self.handles,
             targets=self.targets,
             anchors=self.anchors,
-            reach=torch.where(self.anchors, torch.inf, self.reach),
-            loss=loss,
-            latents=latents,
+            reach=self.reach,
+            loss=0.0,
+            latents=self.start.clone(),
             movable=self.keep.movable,
         )
+
+    def latents(self, offset: Tensor) -> Tensor:
+        """The start with its first vectors moved."""
+        moved = self.start.clone()
+        moved[:, : self.engine.layers] += offset
+        return moved
 
 
 def default_blocks(resolution: int) -> tuple[int, ...]:

@@ -44,11 +44,9 @@ def sample_features(
         `[..., C]`, float32 or float64.
     """
     window = window or Window.whole(features)
-    height, width = window.map_size
-    cell = points.reshape(-1, 2) * (width / resolution) - 0.5
-    last = cell.new_tensor((width - 1, height - 1))
-    cell = torch.minimum(cell.clamp(min=0), last)
-    corner = torch.minimum(cell.floor(), (last - 1).clamp(min=0))
+    side = window.map_size[0]
+    cell = (points.reshape(-1, 2) * (side / resolution) - 0.5).clamp(0, side - 1)
+    corner = cell.floor().clamp(max=max(side - 2, 0))
     share = cell - corner
     x, y = corner.long().unbind(dim=1)
     # Cells lie in rows of a table of vectors: no copy for channels-last maps.
@@ -56,11 +54,13 @@ def sample_features(
     if table.dtype != torch.float64:
         table = table.float()
     height, width = window.size
-    first = [
-        k * height * width - top * width - left for k, (top, left) in enumerate(window.corners)
-    ]
-    here = torch.tensor(first, device=x.device).repeat_interleave(len(x) // len(first))
-    here = here + y * width + x
+    here = y * width + x
+    if window.corners != ((0, 0),):
+        first = [
+            k * height * width - top * width - left for k, (top, left) in enumerate(window.corners)
+        ]
+        each = torch.tensor(first, device=here.device)
+        here = here + each.repeat_interleave(len(here) // len(first))
     below, right = width * (height > 1), int(width > 1)
     at = torch.stack((here, here + right), dim=1)
     at = torch.cat((at, at + below), dim=1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -68,7 +69,7 @@ def track_subpixel(first: Features, handles: Tensor, search: Search) -> Tracker:
     templates = PatchTemplates.read(
         first, handles, search.patch_radii, spacing=search.spacing, reach=search.radius
     )
-    return lambda features, points: track_patches(features, templates, points)
+    return partial(track_patches, templates)
 
 
 TRACKERS: Mapping[str, Callable[[Features, Tensor, Search], Tracker]] = {

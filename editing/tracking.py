@@ -40,14 +40,14 @@ class PatchTemplates:
     Attributes:
         values: `[N, D, D, C]` for each block, features, 0 outside each handle's disc.
         inside: `[N, D, D]`, 1 inside the disc and 0 outside.
+        lattice: `[W, W, 2]`, where to read around a handle, crop pixels.
         spacing: distance of the lattice's places, crop pixels.
-        window: how many places to look in each direction.
     """
 
     values: tuple[Tensor, ...]
     inside: Tensor
+    lattice: Tensor
     spacing: float
-    window: int
 
     @classmethod
     def read(
@@ -61,15 +61,16 @@ class PatchTemplates:
         if len(offsets) > 1 and not inside[:, 0].any():
             offsets, inside = offsets[1:-1, 1:-1], inside[:, 1:-1, 1:-1]
         values = first.each_at(handles[:, None, None] + offsets)
+        around = max(int(reach / spacing + _ROUNDING), 1) + inside.shape[1] // 2
         return cls(
             values=tuple(each * inside[..., None] for each in values),
             inside=inside.float(),
+            lattice=square_offsets(around * spacing, spacing).to(handles.device),
             spacing=spacing,
-            window=max(int(reach / spacing + _ROUNDING), 1),
         )
 
 
-def track_patches(features: Features, templates: PatchTemplates, points: Tensor) -> Tensor:
+def track_patches(templates: PatchTemplates, features: Features, points: Tensor) -> Tensor:
     """Find each handle again: p <- argmin over u in the window of sum_q |F'(u + q) - f(q)|_2^2.
 
     That is Eq. 3 for patches in place of single vectors. The square is expanded into a correlation
@@ -77,27 +78,25 @@ def track_patches(features: Features, templates: PatchTemplates, points: Tensor)
     refined by a parabola through its neighbours.
 
     Args:
-        features: F'.
         templates: f, on the patch of each of N handles.
+        features: F'.
         points: `[N, 2]` where the handles were, crop pixels.
 
     Returns:
         `[N, 2]` where the handles are now, within the crop.
     """
-    spacing, around, margin = templates.spacing, templates.window, templates.inside.shape[1] // 2
-    lattice = points[:, None, None] + square_offsets((around + margin) * spacing, spacing).to(
-        points.device
-    )
+    margin = templates.inside.shape[1] // 2
+    lattice = points[:, None, None] + templates.lattice
     distance, energy = torch.zeros((), device=points.device), torch.zeros_like(lattice[..., :1])
     for value, read in zip(templates.values, features.each_at(lattice), strict=True):
         energy = energy + torch.linalg.vector_norm(read, dim=-1, keepdim=True).square()
         distance = distance - 2 * correlate(value, read)
     distance = distance + correlate(templates.inside[..., None], energy)
-    candidates = slice(margin, margin + 2 * around + 1)
+    candidates = slice(margin, margin + distance.shape[1])
     q = lattice[:, candidates, candidates]
     outside = ((q < 0) | (q > features.resolution)).any(dim=-1)
     distance = distance.masked_fill(outside, torch.inf)
-    return _refined_minimum(distance, q, spacing).clamp(0, features.resolution)
+    return _refined_minimum(distance, q, templates.spacing).clamp(0, features.resolution)
 
 
 def correlate(patch: Tensor, picture: Tensor) -> Tensor:
@@ -146,6 +145,6 @@ def _parabola(line: Tensor, index: Tensor) -> Tensor:
     around = torch.stack((index - 1, index, index + 1), dim=1).clamp(0, last)
     before, here, after = line.gather(1, around).unbind(dim=1)
     delta = (before - after) / (2 * (before - 2 * here + after))
-    inner = (index > 0) & (index < last)
     # A flat or clipped neighbourhood divides by zero or infinity: then the cell itself stands.
-    return torch.where(inner & delta.isfinite(), delta, 0).clamp(-0.5, 0.5)
+    unknown = (index == 0) | (index == last) | ~delta.isfinite()
+    return delta.masked_fill(unknown, 0).clamp(-0.5, 0.5)

@@ -34,7 +34,7 @@ def seen(features: Tensor) -> Features:
 def track(features: Tensor, first: Tensor, handles: Tensor, spacing: float) -> Tensor:
     radii = torch.full((len(handles),), 1.5 * spacing)
     templates = PatchTemplates.read(seen(first), handles, radii, spacing=spacing, reach=6.0)
-    return track_patches(seen(features), templates, handles)
+    return track_patches(templates, seen(features), handles)
 
 
 def test_sampling_equals_upsampling_at_pixel_centres() -> None:
@@ -80,7 +80,7 @@ def test_finds_the_least_sum_of_squares() -> None:
     handles, radii = torch.tensor([[30.2, 20.9], [12.7, 44.1]]), torch.tensor([4.0, 2.5])
     templates = PatchTemplates.read(seen(first), handles, radii, spacing=1.0, reach=3.0)
     assert templates.inside.sum(dim=(1, 2)).tolist() == [45, 21]
-    found = track_patches(seen(later), templates, handles)
+    found = track_patches(templates, seen(later), handles)
     for handle, radius, place in zip(handles, radii, found, strict=True):
         patch = disc_offsets(float(radius), 1.0)
         candidates = (handle + square_offsets(3.0, 1.0)).flatten(0, 1)
