@@ -43,7 +43,8 @@ def closed_over(spec: DragSpec) -> Tensor | None:
         radius = min(AROUND * float(apart[a, b]), WIDEST * spec.resolution)
         away = _distance_to_line(places, handles[a], handles[b])
         hidden = hidden.maximum(share[a, b] * (1.75 - 1.25 * away / radius).clamp(0, 1))
-    hidden = hidden[None, None]
+    # In a file's levels, so that a sequence that is taken up again looks as it did.
+    hidden = (hidden * 255).round()[None, None] / 255
     return hidden if spec.covered is None else hidden.maximum(spec.covered.cpu())
 
 

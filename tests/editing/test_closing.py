@@ -51,6 +51,14 @@ def test_other_drags_close_over_nothing(spec: DragSpec) -> None:
     assert closed_over(spec) is None
 
 
+def test_a_file_keeps_it_exactly() -> None:
+    covered = closed_over(drag(SHUT))
+    assert covered is not None
+    again = DragSpec.from_json(drag(LIDS, covered=covered).to_json()).covered
+    assert again is not None
+    assert torch.equal(again, covered)
+
+
 def test_what_was_covered_stays_covered() -> None:
     before = torch.zeros(1, 1, SIDE, SIDE)
     before[..., 50:60, 50:60] = 0.7
