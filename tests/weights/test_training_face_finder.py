@@ -21,9 +21,10 @@ from weights.training import face_finder as training
 from weights.training import measure_faces
 from weights.training.augment_faces import (
     Faces,
-    eye_sample,
+    eye_pair,
     faceless_sample,
     joined,
+    landmark_pair,
     landmark_sample,
     mosaic,
     read_faces,
@@ -98,13 +99,38 @@ def test_landmarks_stay_on_their_dots(faces: Faces) -> None:
     assert np.median(contrast) > 0.15
 
 
+def test_landmarks_of_moved_parts_stay_on_their_dots(faces: Faces) -> None:
+    backgrounds = Backgrounds(faces.pictures)
+    contrast: list[float] = []
+    for seed in range(60):
+        squares, places = landmark_pair(np.random.default_rng(seed), faces, backgrounds)
+        assert squares.shape == (2, 96, 96)
+        column, row = np.moveaxis((places[1, 17:48] * 96).astype(int), -1, 0)
+        seen = (column >= 0) & (column < 96) & (row >= 0) & (row < 96)
+        contrast.append(float(squares[1][row[seen], column[seen]].mean() - np.median(squares[1])))
+    assert np.median(contrast) > 0.15
+
+
+def test_a_movement_half_seen_is_read_as_half() -> None:
+    true = torch.zeros(2, 68, 2)
+    true[0, 8, 1], true[1, 30:36, 0] = 4.0, -3.0
+    true[:, [20, 40, 60]] = torch.tensor([0.5, 0.0])
+    seen = true / 2
+    seen[0, 50], seen[1, 10] = torch.tensor([0.0, 1.0]), torch.tensor([0.6, 0.0])
+    figures = measure_faces.motion_figures(true, seen)
+    assert figures["motion_beside"] == pytest.approx((1 / 4 + 0.6 / 3) / (64 + 59))
+    del figures["motion_beside"]
+    assert all(share == pytest.approx(0.5) for share in figures.values())
+
+
 def test_lids_stay_on_their_dots(faces: Faces) -> None:
     contrast: list[float] = []
     for seed in range(60):
-        square, places = eye_sample(np.random.default_rng(seed), faces)
-        assert square.shape == (64, 64)
-        column, row = (places.T * 64).astype(int)
-        contrast.append(float(square[row, column].mean() - np.median(square)))
+        squares, places = eye_pair(np.random.default_rng(seed), faces)
+        assert squares.shape == (2, 64, 64)
+        for square, lids in zip(squares, places, strict=True):
+            column, row = (lids.T * 64).astype(int).clip(0, 63)
+            contrast.append(float(square[row, column].mean() - np.median(square)))
     assert np.median(contrast) > 0.15
 
 
@@ -191,6 +217,7 @@ def test_command_goes_on_from_a_file_with_heads(
     assert figures["heads_landmark_error_yaw_25_35"] > 0
     assert -1 <= figures["heads_mouth_correlation"] <= 1
     assert figures["expressive_landmark_error"] > 0
+    assert np.isfinite(figures["motion_jaw"])
 
 
 @pytest.mark.parametrize("name", ["detector", "eyes"])

@@ -6,6 +6,7 @@ Everything random comes from the generator that is passed in.
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ from weights.face_finder import (
     face_square,
 )
 from weights.training.backgrounds import Backgrounds, Picture
+from weights.training.part_warps import PartWarp, Points, random_lids, random_parts
 from weights.training.portraits import load_portraits
 
 Array = npt.NDArray[np.float32]
@@ -86,7 +88,53 @@ def joined(*parts: tuple[Faces, float]) -> Faces:
 
 def landmark_sample(rng: Generator, faces: Faces, backgrounds: Backgrounds) -> tuple[Array, Array]:
     """Return a face's square [96, 96] in [0, 1] and its landmarks [68, 2] in parts of it."""
+    return _landmark_square(rng, *_drawn(rng, faces), backgrounds, None)
+
+
+def landmark_pair(rng: Generator, faces: Faces, backgrounds: Backgrounds) -> tuple[Array, Array]:
+    """Return a face's square before and after parts of it moved.
+
+    All else is the same in both.
+
+    Returns:
+        Squares [2, 96, 96] in [0, 1] and their landmarks [2, 68, 2] in parts of them.
+    """
     picture, landmarks = _drawn(rng, faces)
+    parts, seed = random_parts(rng, landmarks), rng.integers(2**32)
+    return _pair(
+        _landmark_square(np.random.default_rng(seed), picture, landmarks, backgrounds, warp)
+        for warp in (None, parts)
+    )
+
+
+def eye_pair(rng: Generator, faces: Faces) -> tuple[Array, Array]:
+    """Return a right eye's square before and after its lids moved.
+
+    The square is off by more than the first look at a face usually is.
+
+    Returns:
+        Squares [2, 64, 64] in [0, 1] and their lids [2, 6, 2] in parts of them.
+    """
+    picture, landmarks = _drawn(rng, faces)
+    lids, seed = random_lids(rng, landmarks), rng.integers(2**32)
+    return _pair(
+        _eye_square(np.random.default_rng(seed), picture, landmarks, warp) for warp in (None, lids)
+    )
+
+
+def _pair(samples: Iterable[tuple[Array, Array]]) -> tuple[Array, Array]:
+    squares, places = zip(*samples, strict=True)
+    return np.stack(squares), np.stack(places)
+
+
+def _landmark_square(
+    rng: Generator,
+    picture: Picture,
+    landmarks: Points,
+    backgrounds: Backgrounds,
+    parts: PartWarp | None,
+) -> tuple[Array, Array]:
+    """Cut the square that stands around a face, after parts of it moved."""
     x, y, side, angle = face_square(landmarks)
     wide = rng.random() < 0.5
     shift, zoom, turn = (0.12, 0.2, 0.5) if wide else (0.035, 0.06, 0.08)
@@ -100,27 +148,27 @@ def landmark_sample(rng: Generator, faces: Faces, backgrounds: Backgrounds) -> t
     flat = np.stack((u, v), -1) / LANDMARK_INPUT * 2 - 1
     axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     source = _bent(flat, bend) * stretch * (side / 2) @ axes + (x, y)
+    source, landmarks = _moved(source, landmarks, parts)
     places = ((landmarks - (x, y)) @ axes.T) / (stretch * side / 2)
     places = (_unbent(places, bend) + 1) / 2
     square = _warped(picture, source)
-    outside = ((source < 0) | (source > PORTRAIT)).any(-1)
+    outside = np.asarray(((source < 0) | (source > PORTRAIT)).any(-1))
     if rng.random() < 0.35:
         radii = np.array(_FACE_MASK_RADIUS) * rng.uniform(0.95, 1.25) * 2
         outside |= (((flat - (0, -0.1)) @ axes.T / radii) ** 2).sum(-1) > 1
     if outside.any() and rng.random() < 0.8:
         soft = cv2.GaussianBlur(outside.astype(np.float32), (0, 0), rng.uniform(0.5, 2.5))
-        square = _mixed(square, backgrounds.draw(rng, LANDMARK_INPUT), soft)
+        cover = backgrounds.draw(rng, LANDMARK_INPUT)
+        square = _mixed(square, cover, soft.astype(np.float32))
     if rng.random() < 0.35:
         square = _occluded(rng, square, backgrounds)
     return photographed(rng, square), places.astype(np.float32)
 
 
-def eye_sample(rng: Generator, faces: Faces) -> tuple[Array, Array]:
-    """Return a right eye's square [64, 64] in [0, 1] and its lids [6, 2] in parts of it.
-
-    The square is off by more than the first look at a face usually is.
-    """
-    picture, landmarks = _drawn(rng, faces)
+def _eye_square(
+    rng: Generator, picture: Picture, landmarks: Points, lids: PartWarp | None
+) -> tuple[Array, Array]:
+    """Cut the square of a right eye, after its lids moved."""
     _, _, side, angle = face_square(landmarks)
     side *= EYE_SHARE * np.exp(rng.normal(0, 0.07))
     angle += rng.normal(0, 0.06)
@@ -129,9 +177,21 @@ def eye_sample(rng: Generator, faces: Faces) -> tuple[Array, Array]:
     axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     v, u = np.mgrid[0:EYE_INPUT, 0:EYE_INPUT] + 0.5
     flat = np.stack((u, v), -1) / EYE_INPUT * 2 - 1
-    square = _warped(picture, flat * stretch @ axes + centre)
+    source, landmarks = _moved(flat * stretch @ axes + centre, landmarks, lids)
+    square = _warped(picture, source)
     places = ((landmarks[RIGHT_EYE] - centre) @ axes.T / stretch + 1) / 2
     return photographed(rng, square), places.astype(np.float32)
+
+
+def with_moved_parts(rng: Generator, faces: Faces) -> Faces:
+    """Return the same faces after parts of each moved."""
+    v, u = np.mgrid[0:PORTRAIT, 0:PORTRAIT] + 0.5
+    pixels = np.stack((u, v), -1)
+    warps = [random_parts(rng, landmarks) for landmarks in faces.landmarks]
+    moved = [_moved(pixels, *pair) for pair in zip(faces.landmarks, warps, strict=True)]
+    pictures = [_warped(face, at) for face, (at, _) in zip(faces.pictures, moved, strict=True)]
+    landmarks = np.stack([places for _, places in moved])
+    return dataclasses.replace(faces, pictures=np.stack(pictures), landmarks=landmarks)
 
 
 def faceless_sample(rng: Generator, faces: Faces, backgrounds: Backgrounds) -> Array:
@@ -301,6 +361,13 @@ def _occluded(rng: Generator, square: Picture, backgrounds: Backgrounds) -> Pict
     return _mixed(
         square, cover, cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.3, 1.5)).astype(np.float32)
     )
+
+
+def _moved(source: Points, landmarks: Points, parts: PartWarp | None) -> tuple[Points, Points]:
+    """Return where to read pixels [..., 2] and where landmarks are once parts have moved."""
+    if parts is None:
+        return source, landmarks
+    return source - parts.shift(source), parts.moved(landmarks)
 
 
 def _warped(picture: Picture, source: npt.NDArray[np.float64]) -> Picture:

@@ -12,7 +12,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -34,11 +34,12 @@ from weights.face_finder import (
 )
 from weights.files import write_safetensors
 from weights.training.augment_faces import (
+    Array,
     Faces,
-    eye_sample,
+    eye_pair,
     faceless_sample,
     joined,
-    landmark_sample,
+    landmark_pair,
     mosaic,
     read_faces,
 )
@@ -73,6 +74,8 @@ class TrainingOptions:
     weight_decay: float = 0.02
     gap_weight: float = 150.0
     """Of how far lids and lips are open, beside where they are."""
+    motion_weight: float = 200.0
+    """Of how far each landmark moved between two pictures of a face, beside where it is."""
     warmup: float = 0.05
     """Share of the steps with a rising learning rate; after it a half cosine."""
     checkpoint_every: int = 200
@@ -118,16 +121,13 @@ class TrainingStep:
 def landmark_task(network: LandmarkNetwork, faces: Faces, options: TrainingOptions) -> Task:
     """Return the task of `LandmarkNetwork`: heat maps, places, and face or no face."""
     backgrounds = Backgrounds(faces.pictures)
-    with_face = options.batch - int(options.batch * _FACELESS_SHARE)
+    faceless = int(options.batch * _FACELESS_SHARE)
+    pairs = max(1, (options.batch - faceless) // 2)
 
     def draw(rng: np.random.Generator) -> tuple[Tensor, ...]:
-        samples = [landmark_sample(rng, faces, backgrounds) for _ in range(with_face)]
-        squares = [square for square, _ in samples]
-        squares += [
-            faceless_sample(rng, faces, backgrounds) for _ in range(options.batch - with_face)
-        ]
-        places = np.stack([places for _, places in samples])
-        return torch.from_numpy(np.stack(squares))[:, None], torch.from_numpy(places)
+        squares, places = _drawn(landmark_pair(rng, faces, backgrounds) for _ in range(pairs))
+        others = [faceless_sample(rng, faces, backgrounds) for _ in range(faceless)]
+        return torch.stack([*squares, *map(torch.from_numpy, others)])[:, None], places
 
     def loss(batch: tuple[Tensor, ...]) -> Tensor:
         squares, places = batch
@@ -138,6 +138,7 @@ def landmark_task(network: LandmarkNetwork, faces: Faces, options: TrainingOptio
         return (
             placing
             + options.gap_weight * gaping
+            + options.motion_weight * _motion_off(found, places)
             + F.binary_cross_entropy_with_logits(logit, is_face)
         )
 
@@ -150,8 +151,8 @@ def eye_task(network: EyeNetwork, faces: Faces, options: TrainingOptions) -> Tas
     """Return the task of `EyeNetwork`: heat maps, places, and how far the lids are apart."""
 
     def draw(rng: np.random.Generator) -> tuple[Tensor, ...]:
-        samples = [eye_sample(rng, faces) for _ in range(_EYES * options.batch)]
-        squares, places = (torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
+        pairs = _EYES * options.batch // 2
+        squares, places = _drawn(eye_pair(rng, faces) for _ in range(pairs))
         return squares[:, None], places
 
     def loss(batch: tuple[Tensor, ...]) -> Tensor:
@@ -159,7 +160,8 @@ def eye_task(network: EyeNetwork, faces: Faces, options: TrainingOptions) -> Tas
         found, placing = _placing(network(squares), places)
         off = found - places
         gaping = (off[:, (5, 4)] - off[:, (1, 2)]).abs().mean()
-        return placing + options.gap_weight * EYE_SHARE * gaping
+        motion = options.motion_weight * _motion_off(found, places)
+        return placing + EYE_SHARE * (options.gap_weight * gaping + motion)
 
     return Task(name="eyes", network=network, steps=options.eye_steps, draw=draw, loss=loss)
 
@@ -330,6 +332,18 @@ def _placing(heat: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     surprise = -(_gaussians(places, heat.shape[-1]) * heat.flatten(2).log_softmax(-1)).sum(-1)
     placing = ((surprise + _PLACE_WEIGHT * off) * inside).sum() / inside.sum().clamp(min=1)
     return found, placing
+
+
+def _drawn(pairs: Iterable[tuple[Array, Array]]) -> tuple[Tensor, Tensor]:
+    """Return squares [2 N, S, S] and places [2 N, K, 2] of pairs, one pair after the other."""
+    squares, places = zip(*pairs, strict=True)
+    return torch.from_numpy(np.concatenate(squares)), torch.from_numpy(np.concatenate(places))
+
+
+def _motion_off(found: Tensor, places: Tensor) -> Tensor:
+    """Return how far the movements found within pairs are off, for places [2 N, K, 2]."""
+    off = (found - places).unflatten(0, (-1, 2))
+    return (off[:, 1] - off[:, 0]).abs().sum(-1).mean()
 
 
 def _gaussians(places: Tensor, cells: int) -> Tensor:

@@ -2,8 +2,8 @@
 
     python -m weights.training.measure_faces --data PORTRAITS --heads HEADS --finder FILE
 
-Prints as JSON the figures of the held-out portraits, of these with other expressions, and of the
-held-out drawn heads.
+Prints as JSON the figures of the held-out portraits, of these with other expressions, of small
+movements of their parts, and of the held-out drawn heads.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from weights.training.augment_faces import (
     landmark_sample,
     mosaic,
     read_faces,
+    with_moved_parts,
 )
 from weights.training.backgrounds import Backgrounds
 from weights.training.expressive_faces import expressive
@@ -40,6 +41,15 @@ _HELD_OUT = 2**32
 _UPPER = (37, 38, 43, 44, 61, 62, 63)
 _LOWER = (41, 40, 47, 46, 67, 66, 65)
 _PARTS = {"right_eye": slice(0, 2), "left_eye": slice(2, 4), "mouth": slice(4, 7)}
+_GROUPS = {
+    "jaw": slice(0, 17),
+    "brows": slice(17, 27),
+    "nose": slice(27, 36),
+    "eyes": slice(36, 48),
+    "mouth": slice(48, 68),
+}
+_STILL = 0.05
+"""Share of a face's largest movement below which a landmark counts as still."""
 _YAWS = (0, 10, 25, 35, 90)
 """Bounds of the turns that are reported apart, degrees."""
 
@@ -117,6 +127,30 @@ def head_figures(finder: FaceFinder, heads: Heads) -> dict[str, float]:
     return figures
 
 
+def motion_figures(true: Tensor, seen: Tensor) -> dict[str, float]:
+    """Compare how landmarks [N, 68, 2] are seen to move with how they did.
+
+    Returns:
+        How far those of each group come, as a share of their way; and how far those that stayed
+        are seen to move, as a share of the largest movement of their face.
+    """
+    along, length = (seen * true).sum(-1), true.norm(dim=-1)
+    largest = length.amax(1, keepdim=True)
+    beside = (seen.norm(dim=-1) / largest)[length < _STILL * largest]
+    read = {
+        f"motion_{name}": float(along[:, group].sum() / length[:, group].square().sum())
+        for name, group in _GROUPS.items()
+    }
+    return {**read, "motion_beside": float(beside.mean())}
+
+
+def seen_motion(finder: FaceFinder, faces: Faces) -> tuple[Tensor, Tensor]:
+    """Move parts of each face a little; return how landmarks [N, 68, 2] move and are seen to."""
+    moved = with_moved_parts(np.random.default_rng([2, _HELD_OUT]), faces)
+    true = torch.from_numpy(moved.landmarks - faces.landmarks)
+    return true, placed(finder, moved) - placed(finder, faces)
+
+
 @torch.no_grad()
 def held_out_figures(finder: FaceFinder, held_out: Faces, *, mosaics: int = 96) -> dict[str, float]:
     """Measure the networks on portraits that they did not see."""
@@ -166,6 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
         figures = held_out_figures(finder, held_out, mosaics=chosen.mosaics)
         acted = expressive(held_out, seed=1)
         figures |= named_figures("expressive", finder, acted)[1]
+        figures |= motion_figures(*seen_motion(finder, held_out))
         if chosen.heads is not None:
             heads = read_heads(chosen.heads, "val", limit=chosen.limit)
             figures |= head_figures(finder, heads)
