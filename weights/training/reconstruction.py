@@ -95,7 +95,7 @@ class ReconstructionOptions:
     noise_until: int = 84_000
     shares: Shares = field(default_factory=Shares)
     attention: float = 1.0
-    eyes: float = 1.5
+    eyes: float = 2.5
     agreement: float = 4.0
     averaging: float = 0.998
     seed: int = 1
