@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch.nn import functional as F
 
@@ -28,4 +30,6 @@ def test_measures_an_engine() -> None:
     assert row.gflop > 0
     assert row.steps_per_s > 0
     assert row.cpu_s > 0
-    assert "1.0 times the steps per second" in to_drag_table([row, row])
+    assert to_drag_table([row, row]).endswith("\n1.0 times the steps per second")
+    there = replace(row, device="NVIDIA H200")
+    assert to_drag_table([there, there]).endswith("per second, on NVIDIA H200")
