@@ -13,12 +13,14 @@ from torch import Tensor
 from weights.directions import Directions, DirectionsConfig
 from weights.encoder import Encoder, EncoderConfig
 from weights.errors import WeightsError
+from weights.perceptual import load_perceptual
 from weights.stylegan2 import Generator
 from weights.training.directions import (
     MEASURED,
     changes,
     face_measures,
     find_directions,
+    fit_directions,
     lengthen,
     regress,
     shares_drawn,
@@ -81,13 +83,43 @@ def test_directions_take_the_length_that_comes_nearest() -> None:
     assert directions.vectors[:, 0, 0].tolist() == [1.5, 1.0]
 
 
-def test_a_tiny_run(face: Tensor, tiny_generator: Generator) -> None:
+@pytest.fixture
+def data(face: Tensor) -> Portraits:
+    """Four pictures of noise."""
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.integers(0, 255, (4, 3, 32, 32), dtype=np.uint8))
-    data = Portraits(images, face.expand(4, -1, -1) / 64 - 1, torch.ones(4, dtype=torch.bool))
+    return Portraits(images, face.expand(4, -1, -1) / 64 - 1, torch.ones(4, dtype=torch.bool))
+
+
+@pytest.fixture
+def encoder(tiny_generator: Generator) -> Encoder:
+    """An untrained one."""
     torch.manual_seed(0)
     config = EncoderConfig(resolution=32, num_latents=tiny_generator.config.num_latents, w_dim=32)
-    encoder = Encoder(config).eval().requires_grad_(False)
+    return Encoder(config).eval().requires_grad_(False)
+
+
+def test_fitted_directions_come_nearer_to_the_warps(
+    data: Portraits, encoder: Encoder, tiny_generator: Generator
+) -> None:
+    names = ("pitch", "mouth-open")
+    latents = tiny_generator.config.num_latents
+    before = {k: v.clone() for k, v in tiny_generator.state_dict().items()}
+
+    def fitted(images: int) -> Directions:
+        found = Directions(DirectionsConfig(names=names, num_latents=latents, w_dim=32))
+        perceptual = load_perceptual(device="cpu")
+        fit_directions(found, tiny_generator, encoder, data, perceptual, images=images, seed=1)
+        return found
+
+    found = fitted(160)
+    assert shares_drawn(found, tiny_generator, encoder, data).min() > 0.02
+    assert torch.equal(fitted(16).vectors, fitted(16).vectors)
+    for name, value in tiny_generator.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_a_tiny_run(data: Portraits, encoder: Encoder, tiny_generator: Generator) -> None:
     found = find_directions(encoder, data, views=1, seed=3)
     assert found.config.names == tuple(EXPRESSIONS)
     assert found.vectors.isfinite().all()

@@ -5,9 +5,10 @@
 A generator trained by `weights.training.reconstruction` comes with the steps that it learnt for
 `weights.training.expressions`. For any other with an encoder they are regressed: on how the
 encoder's latents change when an expression is warped into one and the same portrait, so that who it
-is cancels. Each is then made as long as brings its drawing nearest to the warp of what was drawn
-before. Prints how near the finished directions come on held-out portraits, and what the face finder
-sees of them.
+is cancels. All are then fitted to the finished generator, which stays as it is: what it draws after
+a step must be the warp of what it drew before. Last, each is made as long as brings its drawing
+nearest to the warp. Prints how near the finished directions come on held-out portraits, and what
+the face finder sees of them.
 """
 
 from __future__ import annotations
@@ -20,14 +21,23 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from weights.directions import Directions, DirectionsConfig
 from weights.encoder import Encoder
 from weights.errors import WeightsError
 from weights.face_finder import face_square, load_face_finder
+from weights.perceptual import Perceptual, load_perceptual
 from weights.store import load_directions, load_encoder, load_generator, save_directions
 from weights.stylegan2 import Generator
 from weights.training.expressions import EXPRESSIONS, express, random_expressions
+from weights.training.losses import (
+    attended_l1,
+    jittered_perceptual,
+    perceptual_at_eyes,
+    pyramid_l1,
+)
+from weights.training.pairs import attention_to_change
 from weights.training.portraits import Portraits, load_portraits, pixel_grid
 
 MEASURED: tuple[str, ...] = (
@@ -42,6 +52,7 @@ MEASURED_ON = 24
 # against the eyes (fitted to drawn heads of known yaw), and against eyes and mouth.
 NOSE_REACH, NOSE_BETWEEN = 0.66, 0.46
 BATCH = 64
+FITTED_AT_ONCE = 8
 
 
 def face_measures(landmarks: Tensor) -> Tensor:
@@ -137,6 +148,74 @@ def find_directions(encoder: Encoder, data: Portraits, *, views: int, seed: int)
     return found
 
 
+def fit_directions(
+    directions: Directions,
+    generator: Generator,
+    encoder: Encoder,
+    data: Portraits,
+    perceptual: Perceptual,
+    *,
+    images: int,
+    seed: int,
+    rate: float = 0.01,
+    wander: float = 0.05,
+) -> None:
+    """Fit all directions together to a generator, in place.
+
+    Args:
+        directions: of `EXPRESSIONS`, some or all, to begin with.
+        generator: draws; no gradients reach it.
+        encoder: gives the latents that steps are taken from.
+        data: portraits at the generator's resolution.
+        perceptual: distance of pictures.
+        images: how many pictures to learn from.
+        seed: of portraits, expressions and noise.
+        rate: Adam's at the beginning, for steps of typical amounts; falls to nothing.
+        wander: standard deviation of the noise added to the latents.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    names = list(EXPRESSIONS)
+    known = [names.index(name) for name in directions.config.names]
+    typical = torch.tensor(list(EXPRESSIONS.values()))[known]
+    steps = (directions.vectors * typical[:, None, None]).requires_grad_()
+    optimizer = torch.optim.Adam([steps], betas=(0.9, 0.99))
+    count = max(1, images // FITTED_AT_ONCE)
+    for k in tqdm(range(count), desc="directions", mininterval=5):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * (1 - k / count)
+        chosen = torch.randperm(len(data.images), generator=rng)[:FITTED_AT_ONCE]
+        view, landmarks = data.network_images(chosen), data.landmarks[chosen]
+        asked = torch.zeros(len(view), len(names))
+        asked[:, known] = random_expressions(landmarks, rng)[:, known]
+        with torch.no_grad():
+            latents = encoder(view)
+            latents = latents + wander * torch.randn(latents.shape, generator=rng)
+            still = generator(latents).clamp(-1, 1)
+            grid = pixel_grid(still.shape[-1]).expand(len(still), -1, -1, -1)
+            drawn = express(still, landmarks, asked, grid)
+        moved = latents + torch.einsum("nk,kld->nld", asked[:, known] / typical, steps)
+        loss = _away(generator(moved), drawn.images, still, drawn.attention, perceptual, rng)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    directions.vectors.copy_(steps.detach() / typical[:, None, None])
+
+
+def _away(
+    output: Tensor,
+    wanted: Tensor,
+    still: Tensor,
+    attention: Tensor,
+    perceptual: Perceptual,
+    rng: torch.Generator,
+) -> Tensor:
+    """Loss of training by reconstruction, of pictures wanted in place of `still` ones."""
+    attention = attention_to_change(attention, still, wanted)
+    loss = 2 * pyramid_l1(output, wanted) + attended_l1(output, wanted, attention)
+    loss = loss + jittered_perceptual(perceptual, output, wanted, rng)
+    return loss + perceptual_at_eyes(perceptual, output, wanted)
+
+
 @torch.no_grad()
 def drawn_changes(
     directions: Directions, generator: Generator, encoder: Encoder, data: Portraits
@@ -224,6 +303,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="portrait-128")
     parser.add_argument("--views", type=int, default=3)
+    parser.add_argument("--images", type=int, default=4000, help="to fit to; default %(default)s")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -232,9 +312,14 @@ def main(argv: list[str] | None = None) -> None:
         raise WeightsError(f"{arguments.name} has no encoder: train one first")
     side = encoder.config.resolution
     found = load_directions(arguments.name)
+    data = load_portraits(arguments.data, "train", side)
     if found is None:
-        data = load_portraits(arguments.data, "train", side)
         found = find_directions(encoder, data, views=arguments.views, seed=arguments.seed)
+    if arguments.images:
+        perceptual, count = load_perceptual(), arguments.images
+        fit_directions(
+            found, generator, encoder, data, perceptual, images=count, seed=arguments.seed
+        )
     some = load_portraits(arguments.data, "train", side, limit=MEASURED_ON)
     shares = shares_drawn(found, generator, encoder, some, LENGTHS)
     factors = lengthen(found, shares, LENGTHS)

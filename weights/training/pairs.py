@@ -90,7 +90,7 @@ def with_expressions(
     shown = _where(paired, plain, drawn.images)
     wanted = _where(undone, plain, drawn.images)
     change = paired[:, None] * _insisted(after, rng) - undone[:, None] * after
-    attention = _attention_to_change(drawn.attention, shown, wanted)
+    attention = attention_to_change(drawn.attention, shown, wanted)
     return Batch(shown, wanted, change, attention, paired, own, landmarks)
 
 
@@ -99,7 +99,8 @@ def _where(chosen: Tensor, one: Tensor, other: Tensor) -> Tensor:
     return torch.where(chosen[:, None, None, None], one, other)
 
 
-def _attention_to_change(attention: Tensor, before: Tensor, after: Tensor) -> Tensor:
+def attention_to_change(attention: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Attention `[N, 1, R, R]` to `attention` and to what changes between two pictures."""
     return attention + CHANGED * (after - before).abs().mean(1, keepdim=True)
 
 
@@ -124,7 +125,7 @@ def with_own(batch: Batch, still: Tensor) -> tuple[Tensor, Tensor]:
     drawn = express(still, batch.landmarks[own].cpu(), batch.change[own].cpu(), grid)
     wanted, attention = batch.wanted.clone(), batch.attention.clone()
     wanted[own] = drawn.images.to(device)
-    attention[own] = _attention_to_change(drawn.attention, still, drawn.images).to(device)
+    attention[own] = attention_to_change(drawn.attention, still, drawn.images).to(device)
     return wanted, attention
 
 
