@@ -70,10 +70,10 @@ class CompositeOptions:
     shift: float = 0.6
     gate: tuple[float, float] = (0.04, 0.10)
     uncovered: tuple[float, float] = (0.07, 0.15)
-    covered: tuple[float, float] = (0.01, 0.03)
+    covered: tuple[float, float] = (0.0, 0.015)
     spread: float = 0.012
     tone: float = 0.05
-    grain: float = 2.5
+    grain: float = 1.0
     interpolation: int = cv2.INTER_LANCZOS4
 
 
@@ -140,7 +140,9 @@ def plan_transfer(
     flow = limit_folding(found.flow[area] * movable[..., None], side, options.flow.least_area)
     if covered is not None:
         changed = _length(blur(edited - render, options.coherence * side))
-        hidden = warp(covered[area], flow) * smoothstep(*options.covered, changed) * movable
+        hidden = warp(covered[area], flow) * smoothstep(*options.covered, changed)
+        # Half hidden is a ghost: it fades out at the very border of what may change.
+        hidden *= smoothstep(0, 0.3, movable)
         gate, uncovered = np.maximum(gate, hidden), np.maximum(uncovered, hidden)
     warped = warp(render, flow)
     full = [np.zeros((side, side, *part.shape[2:]), np.float32) for part in (flow, gate, warped)]
