@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from editing.regions import distance_to_hull
 from editing.spec import DragSpec
 
 # Shares of their distance by which two handles are to come nearer from which something between
@@ -36,19 +37,12 @@ def closed_over(spec: DragSpec) -> Tensor | None:
     share = share.triu(1).where(neighbours, 0)
     if not bool(share.any()):
         return spec.covered
-    axis = torch.arange(spec.resolution) + 0.5
-    places = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)
     hidden = torch.zeros(spec.resolution, spec.resolution)
     for a, b in share.nonzero().tolist():
         radius = min(AROUND * float(apart[a, b]), WIDEST * spec.resolution)
-        away = _distance_to_line(places, handles[a], handles[b])
+        line = handles[[a, b]].double().numpy()
+        away = torch.from_numpy(distance_to_hull(line, spec.resolution)).float()
         hidden = hidden.maximum(share[a, b] * (1.75 - 1.25 * away / radius).clamp(0, 1))
     # In a file's levels, so that a sequence that is taken up again looks as it did.
     hidden = (hidden * 255).round()[None, None] / 255
     return hidden if spec.covered is None else hidden.maximum(spec.covered.cpu())
-
-
-def _distance_to_line(places: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Distance of `[..., 2]` to the line from `a` to `b`, which are not the same place."""
-    along = ((places - a) @ (b - a) / (b - a).square().sum()).clamp(0, 1)
-    return (places - a - along[..., None] * (b - a)).norm(dim=-1)

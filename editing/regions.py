@@ -149,14 +149,14 @@ def _cover(
         around = face[list(hull)]
         lifted = around - [0.0, region.lift]
         corners = frame.to_crop(np.concatenate((around, lifted)))
-        distance = _distance_to_hull(corners, resolution) / frame.scale - region.margin
+        distance = distance_to_hull(corners, resolution) / frame.scale - region.margin
         inside = (distance <= 0).astype(np.float32)
         ramp = np.clip(1 - distance / softness, 0, 1) if softness > 0 else inside
         cover = np.maximum(cover, ramp.astype(np.float32))
     return cover
 
 
-def _distance_to_hull(points: Points, resolution: int) -> npt.NDArray[np.float64]:
+def distance_to_hull(points: Points, resolution: int) -> npt.NDArray[np.float64]:
     """`[R, R]` distance of every pixel centre to the convex hull of points, 0 inside, pixels."""
     hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(np.float64)
     y, x = np.mgrid[:resolution, :resolution] + 0.5
