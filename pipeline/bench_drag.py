@@ -29,7 +29,8 @@ from pipeline.bench import peak_mb
 from pipeline.edit import Watch
 from pipeline.evaluate.samples import as_subject
 from pipeline.evaluate.tasks import measure_apart
-from pipeline.models import choose_device, choose_dtype
+from pipeline.models import choose_device
+from weights.dtypes import choose_dtype
 from weights.stylegan2 import Generator, GeneratorConfig
 
 SIZES = (128, 256, 512, 1024)

@@ -6,6 +6,7 @@ import torch
 
 from pipeline.errors import PipelineError
 from weights.directions import Directions
+from weights.dtypes import choose_dtype
 from weights.encoder import Encoder
 from weights.perceptual import Perceptual, load_perceptual
 from weights.store import (
@@ -102,14 +103,3 @@ def choose_device(name: str) -> torch.device:
     if not present[name]:
         raise PipelineError(f"this machine has no {name} device: choose --device cpu or auto")
     return torch.device(name)
-
-
-def choose_dtype(device: torch.device) -> torch.dtype:
-    """Pick bfloat16 where the device multiplies it natively, float32 elsewhere."""
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        native = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    else:
-        native = False
-    return torch.bfloat16 if native else torch.float32

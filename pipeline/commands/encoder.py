@@ -7,8 +7,9 @@ from pathlib import Path
 from pipeline.commands.console import Adding, Console, Outcome
 from pipeline.commands.lists import parse_seed
 from pipeline.errors import RequestError
-from pipeline.models import DEVICES, choose_device, choose_dtype
+from pipeline.models import DEVICES, choose_device
 from pipeline.session import Json
+from weights.dtypes import choose_dtype
 from weights.perceptual import load_perceptual
 from weights.store import find_weights, load_generator
 from weights.training.encoder_of import EncoderOptions, train_encoder

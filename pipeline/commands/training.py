@@ -10,8 +10,9 @@ import torch
 from pipeline.commands.console import Adding, Console, Outcome
 from pipeline.commands.lists import parse_seed
 from pipeline.errors import RequestError
-from pipeline.models import DEVICES, choose_device, choose_dtype
+from pipeline.models import DEVICES, choose_device
 from pipeline.photo import check_folder
+from weights.dtypes import choose_dtype
 from weights.store import load_generator
 from weights.stylegan2 import Generator, GeneratorConfig
 from weights.training.adversarial import RESULT, AdversarialOptions, TrainingStep, train

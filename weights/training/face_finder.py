@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from weights.dtypes import choose_dtype
 from weights.errors import PhotodragError, WeightsError
 from weights.face_finder import (
     EYE_SHARE,
@@ -202,12 +203,13 @@ def train(task: Task, options: TrainingOptions, checkpoint: Path) -> Iterator[Tr
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
     )
+    dtype = choose_dtype(torch.device("cpu"))
     start = load_checkpoint(checkpoint, networks, {"all": optimizer}) if checkpoint.exists() else 0
     for index in range(start, task.steps):
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * _schedule(index / task.steps, options.warmup)
         batch = task.draw(np.random.default_rng([options.seed, index]))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
             loss = task.loss(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -13,7 +13,7 @@ on from finished networks (`--start portrait-128 --images 70000 --rate 0.002`). 
 a few thousand portraits and a processor without a GPU allow it. A run goes on from
 `RUN/checkpoint.safetensors` when that is there. Several processes share each batch:
 
-    torchrun --nproc-per-node 4 -m weights.training.reconstruction ...
+    torchrun --nproc-per-node 4 -m -- weights.training.reconstruction ...
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from weights.directions import Directions
+from weights.dtypes import choose_dtype
 from weights.encoder import Encoder, EncoderConfig
 from weights.errors import WeightsError
 from weights.layers import FullyConnected
@@ -396,7 +397,8 @@ def train(
     held_out = load_portraits(data, "val", resolution)
     perceptual = load_lpips(trunk).to(device)
     networks.to(device)
-    networks.generator.compute_dtype = networks.average_generator.compute_dtype = torch.bfloat16
+    dtype = choose_dtype(device)
+    networks.generator.compute_dtype = networks.average_generator.compute_dtype = dtype
     optimizer = _optimizer(networks, options)
     path = out / "checkpoint.safetensors"
     seen = load_checkpoint(path, networks.modules(), {"all": optimizer}) if path.exists() else 0
@@ -461,6 +463,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=ReconstructionOptions.seed)
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)  # Some processors take several times as long for such numbers.
     arguments.out.mkdir(parents=True, exist_ok=True)
     options = ReconstructionOptions(seed=arguments.seed)
     if arguments.rate is not None:
