@@ -77,9 +77,10 @@ class Alignment:
         return np.column_stack([rotation, offset])
 
     def to_crop(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Move photo points [..., 2] to crop pixels."""
+        """Move photo points [..., 2] to crop pixels; what is not finite is no place there either."""
         away = np.asarray(points, np.float64) - self.centre
-        return away @ _rotation(self.angle) / self.scale + self.resolution / 2
+        with np.errstate(invalid="ignore"):
+            return away @ _rotation(self.angle) / self.scale + self.resolution / 2
 
     def to_photo(self, points: ArrayLike) -> NDArray[np.float64]:
         """Move crop points [..., 2] to photo pixels: the inverse of `to_crop`."""
