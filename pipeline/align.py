@@ -77,7 +77,7 @@ class Alignment:
         return np.column_stack([rotation, offset])
 
     def to_crop(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Move photo points [..., 2] to crop pixels; what is not finite is no place there either."""
+        """Move photo points [..., 2] to crop pixels; what is no place is none there either."""
         away = np.asarray(points, np.float64) - self.centre
         with np.errstate(invalid="ignore"):
             return away @ _rotation(self.angle) / self.scale + self.resolution / 2

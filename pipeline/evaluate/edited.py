@@ -18,7 +18,6 @@ from torch import Tensor
 from editing.engine import ENGINES, EditResult, run_edit
 from editing.reference import ReferenceEngine
 from editing.regions import FaceFrame
-from editing.spec import DragSpec
 from inversion.invert import QUALITIES
 from inversion.types import Inversion
 from pipeline.errors import FaceError, PhotoError
@@ -38,6 +37,7 @@ from pipeline.evaluate.identity import (
     load_identity_network,
     person_on,
 )
+from pipeline.evaluate.matched import match_landmarks
 from pipeline.evaluate.pairs import REFERENCE_SIDE
 from pipeline.evaluate.pictures import Picture, read_picture
 from pipeline.evaluate.samples import Points, find_landmarks, in_float32, to_rgb
@@ -137,25 +137,37 @@ class EditsMeasure:
         began = time.process_time()
         result = run_edit(ENGINES[engine], face.subject, spec)
         spent = time.process_time() - began
-        way = (spec.targets - spec.handles).numpy().astype(np.float64)
-        asked = float(np.linalg.norm(way, axis=1).mean())
+        moving = slice(len(edit.moves))
+        start, end = spec.handles[moving].numpy(), spec.targets[moving].numpy()
+        way = (end - start).astype(np.float64)
         row: Json = {
-            "asked": asked * REFERENCE_SIDE / side,
-            "tracked": share_of_way(spec.handles.numpy(), result.points.cpu().numpy(), way),
-            "sharpness": _sharpness(face, spec, result),
+            "asked": float(np.linalg.norm(way, axis=1).mean()) * REFERENCE_SIDE / side,
+            "tracked": share_of_way(start, result.points[moving].cpu().numpy(), way),
+            "sharpness": _sharpness(face, start, end, result),
             "steps": result.steps,
             "stopped": result.stopped,
             "cpu_seconds": spent,
         }
         found = find_landmarks(result.image, self.models)
         if found is not None:
-            row |= _movements(edit, face.landmarks, found, way, asked)
             row["identity"] = cosine(face.person, person_on(result.image, found, self.identity))
-        exact = find_landmarks(warped(face.image, face.landmarks, edit, way), self.models)
-        if exact is not None:
-            moved = _movements(edit, face.landmarks, exact, way, asked)
-            row |= {f"warp_{name}": share for name, share in moved.items()}
+        row |= self._rulers(face, edit, way, result.image)
+        exact = self._rulers(face, edit, way, warped(face.image, face.landmarks, edit, way))
+        row |= {f"warp_{name}": share for name, share in exact.items()}
         return row, before_and_after(face.image, result.image, spec)
+
+    def _rulers(self, face: _Rendered, edit: StandardEdit, way: Points, after: Tensor) -> Json:
+        """What the landmarks did until the picture after, by the face finder and by matching."""
+        places = {
+            "found": find_landmarks(after, self.models),
+            "matched": match_landmarks(face.image, after, face.landmarks),
+        }
+        return {
+            f"{ruler}_{name}": share
+            for ruler, at in places.items()
+            if at is not None
+            for name, share in _movements(edit, face.landmarks, at, way).items()
+        }
 
     def _show(self, cells: Mapping[str, Sequence[Bytes]], name: str) -> None:
         """Write a sheet of rows of edits, each above the same after tuning."""
@@ -178,21 +190,19 @@ def _invert(
     return _Inverted(inversion=inversion, person=person)
 
 
-def _sharpness(face: _Rendered, spec: DragSpec, result: EditResult) -> float:
+def _sharpness(face: _Rendered, start: Points, end: Points, result: EditResult) -> float:
     """Gradient energy along the ways, after over before."""
-    side = spec.resolution
     radius = AROUND * FaceFrame.of(face.landmarks).scale
-    region = region_of_way(spec.handles.numpy(), spec.targets.numpy(), radius, side)
+    region = region_of_way(start, end, radius, face.image.shape[-1])
     before, after = (gradient_energy(to_rgb(i), region) for i in (face.image, result.image))
     return after / max(before, 1e-9)
 
 
-def _movements(
-    edit: StandardEdit, before: Points, after: Points, way: Points, asked: float
-) -> Json:
+def _movements(edit: StandardEdit, before: Points, after: Points, way: Points) -> Json:
     """What the landmarks did, as shares of the way asked for."""
     dragged, others = edit.dragged, edit.not_dragged
-    row: Json = {"by_landmarks": share_of_way(before[dragged], after[dragged], way)}
+    asked = float(np.linalg.norm(way, axis=1).mean())
+    row: Json = {"reach": share_of_way(before[dragged], after[dragged], way)}
     if edit.whole:
         return {**row, "other_parts": change_of_shape(before[others], after[others]) / asked}
     apart = edit.other_parts

@@ -38,25 +38,28 @@ SHARPNESS: Final = 0.9
 ABOUT = """\
 Every picture is inverted ({quality}), then twelve small drags are made on the rendering, with the
 generator as it was ("{before}": the latents of encoder and projection) and with the one that was
-tuned to the picture. A drag has its landmarks as handles and the dragged part as its movable mask,
-whole heads have none; there are no anchors and no preset's directions. Landmarks are found on the
-rendering before and after.
+tuned to the picture. A drag has its landmarks as handles and the dragged part alone as its movable
+mask; whole heads have none. Anchors hold the middle of the lips where the mouth's corners are
+dragged, and the upper lip where it opens; there are no others, and no preset's directions.
 
 "Tracked" is how far the handles came along the asked way, as a share of it, as the engine tracks
-them; "by landmarks" the same of the landmarks that are found. "Leak" is the mean movement of all
-inner landmarks (brows, eyes, nose, mouth) that were not dragged, as a share of the way asked for;
-"other parts" that of the inner landmarks outside the dragged part, whose neighbours move with it
-in any face. Of whole heads it is what remains of the movement of all inner landmarks after the
-best affine map: a change of expression. "Warp" columns are of no drag: they are read from the
-rendering itself, warped so that the dragged landmarks go all of the way, their neighbours follow
-and all others stay. How far they are from 1, and from 0, is what the landmark finder does not see
-of small movements, and sees beside them. "Sharpness" is the mean squared gradient of the luminance
-within {around} eyes apart of the straight ways from handles to targets, after over before: two
-faint copies of a part, as a cross-fade shows, have half. Identity is the cosine of {identity}
-between the picture and the edited rendering, "unedited" between the picture and the rendering.
-Asked is the mean length of the way in pixels of a crop of 512. The aims are a reach of at least
-{reach}, a leak below {leak} and a sharpness of at least {sharpness}. The folder "{looks}" has a
-sheet of each picture and engine: edits before tuning, and below them the same after tuning.
+them. The others are read from the renderings before and after: by the landmarks that are found on
+each, and by matching the two, which carries the landmarks of the first to the second. "Leak" is the
+mean movement of all inner landmarks (brows, eyes, nose, mouth) that were not dragged, as a share of
+the way asked for; "other parts" that of the inner landmarks outside the dragged part, whose
+neighbours move with it in any face. Of whole heads it is what remains of the movement of all inner
+landmarks after the best affine map: a change of expression. The last table is of no drag: it is
+read from the rendering itself, warped so that the dragged landmarks go all of the way, their
+neighbours follow and all others stay. How far its figures are from 1, and from 0, is what a ruler
+does not see of small movements, and sees beside them.
+
+"Sharpness" is the mean squared gradient of the luminance within {around} eyes apart of the straight
+ways from handles to targets, after over before: two faint copies of a part, as a cross-fade shows,
+have half. Identity is the cosine of {identity} between the picture and the edited rendering,
+"unedited" between the picture and the rendering. Asked is the mean length of the way in pixels of a
+crop of 512. The aims are a reach of at least {reach}, a leak below {leak} and a sharpness of at
+least {sharpness}. The folder "{looks}" has a sheet of each picture and engine: edits before tuning,
+and below them the same after tuning.
 
 {count} pictures; generator {generator} ({side} px), landmarks by {finder}. {skipped}
 """
@@ -144,13 +147,13 @@ def _tables(used: Mapping[str, Sequence[Json]]) -> list[Table]:
         "their pictures.",
         rows=[_summary(*stage) for stage in stages],
     )
-    return [
-        summary,
-        *(
-            Table(caption=f"The edits, engine {engine}, {stage}.", rows=_edit_rows(stage, rows))
-            for engine, stage, rows in stages
-        ),
+    edits = [
+        Table(caption=f"The edits, engine {engine}, {stage}.", rows=_edit_rows(stage, rows))
+        for engine, stage, rows in stages
     ]
+    _, stage, rows = stages[0]
+    exact = [{"edit": name, **_rulers(_edits(stage, name, rows), "warp_")} for name in EDITS]
+    return [summary, *edits, Table(caption=f"Exact warps, {stage}.", rows=exact)]
 
 
 def _edit_rows(stage: str, rows: Sequence[Json]) -> list[dict[str, Cell]]:
@@ -179,10 +182,14 @@ def _summary(engine: str, stage: str, rows: Sequence[Json]) -> Row:
 
 def _aims(edits: Sequence[Row]) -> dict[str, list[bool]]:
     return {
-        "tracked": [bool(share >= REACH) for share in numbers(edits, "tracked")],
-        "by landmarks": [bool(share >= REACH) for share in numbers(edits, "by landmarks")],
-        "leak": [bool(share < LEAK) for share in numbers(edits, "leak")],
-        "other parts": [bool(share < LEAK) for share in numbers(edits, "other parts")],
+        **{
+            name: [bool(share >= REACH) for share in numbers(edits, name)]
+            for name in ("tracked", "by landmarks", "by matching")
+        },
+        **{
+            name: [bool(share < LEAK) for share in numbers(edits, name)]
+            for name in ("leak", "other parts", "leak matched", "other parts matched")
+        },
         "sharpness": [bool(ratio >= SHARPNESS) for ratio in numbers(edits, "sharpness")],
     }
 
@@ -197,15 +204,22 @@ def _means(edits: Sequence[Json]) -> dict[str, Cell]:
     return {
         "asked": mean(edits, "asked"),
         "tracked": mean(edits, "tracked"),
-        "by landmarks": mean(edits, "by_landmarks"),
-        "leak": mean(edits, "leak"),
-        "other parts": mean(edits, "other_parts"),
-        "warp by landmarks": mean(edits, "warp_by_landmarks"),
-        "warp leak": mean(edits, "warp_leak"),
-        "warp other parts": mean(edits, "warp_other_parts"),
+        **_rulers(edits),
         "sharpness": mean(edits, "sharpness"),
         "identity": mean(edits, "identity"),
         "steps": mean(edits, "steps"),
         "CPU seconds": mean(edits, "cpu_seconds"),
-        "faces lost": len(edits) - len(numbers(edits, "by_landmarks")),
+        "faces lost": len(edits) - len(numbers(edits, "found_reach")),
+    }
+
+
+def _rulers(edits: Sequence[Json], of: str = "") -> dict[str, Cell]:
+    """What face finder and matching read, of the drags or of what is named."""
+    return {
+        "by landmarks": mean(edits, f"{of}found_reach"),
+        "leak": mean(edits, f"{of}found_leak"),
+        "other parts": mean(edits, f"{of}found_other_parts"),
+        "by matching": mean(edits, f"{of}matched_reach"),
+        "leak matched": mean(edits, f"{of}matched_leak"),
+        "other parts matched": mean(edits, f"{of}matched_other_parts"),
     }

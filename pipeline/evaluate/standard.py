@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from editing.regions import FaceFrame, region_mask
 from editing.spec import DragSpec
@@ -27,12 +28,16 @@ class StandardEdit:
     Attributes:
         moves: iBUG number of each landmark that is dragged -> (right, down), eyes apart.
         part: landmarks of the dragged part, which come along with those by anatomy.
+        held: landmarks that are anchors, so that the part opens rather than moves.
         regions: of the movable mask; none leaves the mask out.
+        without: regions that the mask leaves out, since they belong to another part.
     """
 
     moves: Mapping[int, tuple[float, float]]
     part: frozenset[int]
+    held: tuple[int, ...] = ()
     regions: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def dragged(self) -> list[int]:
@@ -55,23 +60,27 @@ class StandardEdit:
         return sorted(INNER - self.part)
 
     def to_spec(self, landmarks: Points, resolution: int) -> DragSpec:
-        """The drag on a face.
+        """The drag on a face; what is held comes after what is dragged.
 
         Args:
             landmarks: `[68, 2]`, crop pixels.
             resolution: side of the crop in pixels.
         """
         frame = FaceFrame.of(landmarks)
-        handles = landmarks[self.dragged].clip(0, resolution)
-        shift = np.array(list(self.moves.values())) @ frame.axes * frame.scale
+        handles = landmarks[[*self.moves, *self.held]].clip(0, resolution)
+        shift = np.zeros_like(handles)
+        shift[: len(self.moves)] = np.array(list(self.moves.values())) @ frame.axes * frame.scale
         return DragSpec(
             handles=torch.from_numpy(handles).float(),
             targets=torch.from_numpy((handles + shift).clip(0, resolution)).float(),
             resolution=resolution,
-            mask=region_mask(landmarks, self.regions, resolution=resolution)
-            if self.regions
-            else None,
+            mask=self._mask(landmarks, resolution) if self.regions else None,
         )
+
+    def _mask(self, landmarks: Points, resolution: int) -> Tensor:
+        """`[1, 1, R, R]`, 1 on the dragged part alone."""
+        mask = region_mask(landmarks, self.regions, resolution=resolution)
+        return mask * (1 - region_mask(landmarks, self.without, resolution=resolution))
 
 
 def _head(right: float, down: float) -> StandardEdit:
@@ -82,21 +91,29 @@ EDITS: Final[Mapping[str, StandardEdit]] = {
     "mouth corners out and up": StandardEdit(
         moves={48: (-0.10, -0.06), 54: (0.10, -0.06)},
         part=frozenset(_MOUTH),
+        held=(51, 57),
         regions=("mouth", "jaw"),
+        without=("nose",),
     ),
-    "chin down": StandardEdit(moves={8: (0.0, 0.10)}, part=frozenset(), regions=("jaw",)),
+    "chin down": StandardEdit(
+        moves={8: (0.0, 0.10)}, part=frozenset(), regions=("jaw",), without=("mouth", "nose")
+    ),
     "jaw sides in": StandardEdit(
-        moves={4: (0.08, 0.0), 12: (-0.08, 0.0)}, part=frozenset(), regions=("jaw",)
+        moves={k: (0.08 if k < 8 else -0.08, 0.0) for k in (3, 4, 5, 11, 12, 13)},
+        part=frozenset(),
+        regions=("jaw",),
+        without=("mouth", "nose"),
     ),
     "brows up": StandardEdit(
-        moves={19: (0.0, -0.10), 24: (0.0, -0.10)},
+        moves=dict.fromkeys(_BROWS, (0.0, -0.10)),
         part=frozenset(_BROWS),
-        regions=("brows", "eyes"),
+        regions=("brows",),
+        without=("eyes",),
     ),
     "upper lids up": StandardEdit(
         moves=dict.fromkeys((37, 38, 43, 44), (0.0, -0.05)),
         part=frozenset(_EYES),
-        regions=("eyes", "brows"),
+        regions=("eyes",),
     ),
     "lower lids down": StandardEdit(
         moves=dict.fromkeys((40, 41, 46, 47), (0.0, 0.04)),
@@ -109,7 +126,11 @@ EDITS: Final[Mapping[str, StandardEdit]] = {
     "head up": _head(0.0, -0.12),
     "head down": _head(0.0, 0.12),
     "mouth open": StandardEdit(
-        moves={57: (0.0, 0.16), 8: (0.0, 0.10)}, part=frozenset(_MOUTH), regions=("mouth", "jaw")
+        moves={57: (0.0, 0.16), 8: (0.0, 0.10)},
+        part=frozenset(_MOUTH),
+        held=(50, 51, 52),
+        regions=("mouth", "jaw"),
+        without=("nose",),
     ),
 }
 """Left and right are those of the picture."""

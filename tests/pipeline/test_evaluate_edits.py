@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from editing.regions import FaceFrame
+from editing.regions import FaceFrame, region_mask
 from pipeline.cli import main
 from pipeline.evaluate.arrows import ENLARGED, before_and_after, lay_out
 from pipeline.evaluate.dragged import (
@@ -20,6 +20,7 @@ from pipeline.evaluate.dragged import (
 )
 from pipeline.evaluate.edited import LOOKS
 from pipeline.evaluate.ideal import warped
+from pipeline.evaluate.matched import match_landmarks
 from pipeline.evaluate.samples import Points, find_landmarks, to_rgb
 from pipeline.evaluate.stages import STAGES
 from pipeline.evaluate.standard import EDITS, INNER, StandardEdit
@@ -93,12 +94,16 @@ def test_an_edit_asks_a_face_for_a_small_movement(
     _, landmarks = face
     spec = edit.to_spec(landmarks, SIDE)
     apart = FaceFrame.of(landmarks).scale
-    length = (spec.targets - spec.handles).norm(dim=1) / apart
-    assert not spec.anchors.any()
+    length = (spec.targets - spec.handles).norm(dim=1)[: len(edit.moves)] / apart
+    assert spec.anchors.tolist() == [False] * len(edit.moves) + [True] * len(edit.held)
     assert 0.03 < length.min() <= length.max() < 0.2
     assert not set(edit.not_dragged) & set(edit.dragged)
     assert set(edit.other_parts) <= INNER - set(edit.dragged)
     assert edit.whole == (spec.mask is None)
+    if spec.mask is not None:
+        kept = region_mask(landmarks, edit.without, resolution=SIDE)
+        assert not (spec.mask * kept).any()
+        assert spec.mask.any()
 
 
 def test_a_rolled_face_is_dragged_along_its_own_axes() -> None:
@@ -118,7 +123,7 @@ def test_a_warp_moves_the_dragged_landmarks_and_no_others(
 ) -> None:
     _, landmarks = face
     spec = edit.to_spec(landmarks, SIDE)
-    way = (spec.targets - spec.handles).double().numpy()
+    way = (spec.targets - spec.handles).double().numpy()[: len(edit.moves)]
     y, x = torch.meshgrid(*[torch.arange(SIDE) + 0.5] * 2, indexing="ij")
     places = torch.stack((x, y))[None].double()
     read = warped(places, landmarks, edit, way)[0].permute(1, 2, 0).numpy()
@@ -131,6 +136,25 @@ def test_a_warp_moves_the_dragged_landmarks_and_no_others(
         columns, rows = np.floor(landmarks[far]).astype(int).T
         came = np.stack((columns, rows), axis=-1) + 0.5 - read[rows, columns]
         assert np.linalg.norm(came, axis=-1).max() < 0.35 * np.linalg.norm(way, axis=-1).max()
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=list(EDITS))
+def test_matching_reads_an_exact_warp(
+    edit: StandardEdit, face: tuple[torch.Tensor, Points]
+) -> None:
+    image, landmarks = face
+    spec = edit.to_spec(landmarks, SIDE)
+    way = (spec.targets - spec.handles).double().numpy()[: len(edit.moves)]
+    found = match_landmarks(image, warped(image, landmarks, edit, way), landmarks)
+    assert 0.7 < share_of_way(landmarks[edit.dragged], found[edit.dragged], way) < 1.1
+    if not edit.whole:
+        beside = mean_movement(landmarks[edit.other_parts], found[edit.other_parts])
+        assert beside < 0.06 * np.linalg.norm(way, axis=1).mean()
+
+
+def test_matching_a_picture_with_itself_moves_nothing(face: tuple[torch.Tensor, Points]) -> None:
+    image, landmarks = face
+    assert np.abs(match_landmarks(image, image, landmarks) - landmarks).max() < 0.01
 
 
 def test_a_sheet_shows_arrows_on_the_first_picture(face: tuple[torch.Tensor, Points]) -> None:
@@ -162,13 +186,15 @@ def test_a_portrait_is_edited_before_and_after_tuning(
     record = json.loads((out / "edits-faces.json").read_text("utf-8"))
     summary, *tables = (table["rows"] for table in record["tables"])
     assert [row["generator"] for row in summary] == list(STAGES)
-    assert [[row["edit"] for row in rows] for rows in tables] == [list(EDITS)] * 2
+    assert [[row["edit"] for row in rows] for rows in tables] == [list(EDITS)] * 3
+    *tables, exact = tables
+    assert all(0.1 < row["by landmarks"] < 1.3 for row in exact)
+    assert all(0.6 < row["by matching"] < 1.2 for row in exact)
     for rows in tables:
         tracked, found = (np.array([row[k] for row in rows]) for k in ("tracked", "by landmarks"))
         assert 0.7 < tracked.mean() < 1.1
         assert np.abs(found - tracked).mean() < 0.5
         assert all(0.5 < row["sharpness"] < 3 for row in rows)
-        assert all(0.1 < row["warp by landmarks"] < 1.3 for row in rows)
         assert all(row["identity"] is None and row["faces lost"] == 0 for row in rows)
         heads = {row["edit"] for row in rows if row["leak"] is None}
         assert heads == {name for name in EDITS if name.startswith("head")}
