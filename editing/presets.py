@@ -167,8 +167,8 @@ def _along(**amounts: float) -> Callable[[float], Mapping[str, float]]:
 
 
 def _along_lids(*lids: str) -> Callable[[float], Mapping[str, float]]:
-    """Lids close wholly, but open by less than half of their aperture."""
-    return lambda strength: dict.fromkeys(lids, -0.4 * strength if strength > 0 else -strength)
+    """Lids close wholly, but open by a quarter of their aperture."""
+    return lambda strength: dict.fromkeys(lids, -0.27 * strength if strength > 0 else -strength)
 
 
 _SMILES = _Preset(

@@ -14,7 +14,7 @@ EXPRESSIONS: tuple[Mapping[str, float], ...] = (
     {"smile": 0.12, "mouth-width": 0.08, "mouth-open": 0.06},
     {"mouth-open": 0.2},
     {"brow-left": 0.12, "brow-right": 0.12},
-    {"lid-left": 0.6, "lid-right": 0.6},
+    {"lid-left": 0.4, "lid-right": 0.4},
     {"yaw": 8.0},
 )
 """A smile, an open mouth, risen brows, lowered lids, a turned head."""

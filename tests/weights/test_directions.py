@@ -9,6 +9,7 @@ import torch
 
 from weights.directions import Directions, DirectionsConfig
 from weights.errors import BrokenWeightsError, WeightsError
+from weights.face_finder import face_square, load_face_finder
 from weights.store import load_directions, load_generator, save_directions, save_generator
 from weights.stylegan2 import Generator
 
@@ -65,3 +66,22 @@ def test_the_built_in_ones_open_a_mouth() -> None:
         change = (generator(mean + step) - generator(mean)).abs().mean(1)[0]
     # The mouth is drawn around (64, 88) of 128; the top of the picture shows hair or nothing.
     assert change[78:100, 48:80].mean() > 1.5 * change[:30].mean()
+
+
+def test_the_built_in_ones_shut_the_eyes_of_samples() -> None:
+    generator, directions, finder = load_generator(), load_directions(), load_face_finder()
+    assert directions is not None
+    z = torch.randn(6, 512, generator=torch.Generator().manual_seed(0))
+    step = directions.along({"lid-left": 1.0, "lid-right": 1.0})
+    # Aligned faces fill the picture's middle; the second look is at the face that the first found.
+    around = torch.tensor([[64.0, 70.0, 96.0, 0.0]], dtype=torch.float64)
+
+    def gap(latents: torch.Tensor) -> float:
+        image = (generator(latents).clamp(-1, 1) + 1) / 2
+        first = finder.locate(image, around).points[0].double().numpy()
+        found = finder.locate(image, torch.from_numpy(face_square(first)[None])).points[0]
+        return float((found[[40, 41, 46, 47], 1] - found[[37, 38, 43, 44], 1]).mean())
+
+    with torch.no_grad():
+        pairs = [(gap(w[None]), gap(w[None] + step)) for w in generator.map(z, 0.7)]
+    assert sum(shut for _, shut in pairs) < 0.35 * sum(still for still, _ in pairs)

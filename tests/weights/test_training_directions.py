@@ -18,6 +18,7 @@ from weights.stylegan2 import Generator
 from weights.training.directions import (
     MEASURED,
     changes,
+    close_lids,
     face_measures,
     find_directions,
     fit_directions,
@@ -81,6 +82,17 @@ def test_directions_take_the_length_that_comes_nearest() -> None:
     directions.vectors.fill_(1.0)
     lengthen(directions, torch.tensor([[0.1, 0.5, 0.2], [0.3, 0.2, 0.1]]), (1.0, 1.5, 2.0))
     assert directions.vectors[:, 0, 0].tolist() == [1.5, 1.0]
+
+
+def test_lids_take_one_length_and_nothing_else_does(
+    data: Portraits, encoder: Encoder, tiny_generator: Generator
+) -> None:
+    names, latents = ("smile", "lid-right", "lid-left"), tiny_generator.config.num_latents
+    directions = Directions(DirectionsConfig(names=names, num_latents=latents, w_dim=32))
+    directions.vectors.fill_(1e-6)
+    # Steps as short as these shut no eye.
+    assert close_lids(directions, tiny_generator, encoder, data, (0.5, 2.0)) == 2.0
+    assert directions.vectors[:, 0, 0].tolist() == pytest.approx([1e-6, 2e-6, 2e-6])
 
 
 @pytest.fixture

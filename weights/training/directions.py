@@ -7,8 +7,8 @@ A generator trained by `weights.training.reconstruction` comes with the steps th
 encoder's latents change when an expression is warped into one and the same portrait, so that who it
 is cancels. All are then fitted to the finished generator, which stays as it is: what it draws after
 a step must be the warp of what it drew before. Last, each is made as long as brings its drawing
-nearest to the warp. Prints how near the finished directions come on held-out portraits, and what
-the face finder sees of them.
+nearest to the warp, and lids as long as shuts both eyes. Prints how near the finished directions
+come on held-out portraits, and what the face finder sees of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -48,6 +48,9 @@ MEASURED: tuple[str, ...] = (
 LENGTHS = (0.5, 0.65, 0.8, 1.0, 1.25, 1.5, 1.8, 2.2, 2.8, 3.6)
 """What directions may be scaled by: beyond, they are not the expression's."""
 MEASURED_ON = 24
+LIDS = ("lid-left", "lid-right")
+SHUT = 0.8
+"""Share of its opening that the face finder sees a shut eye lose: nearly all that it ever sees."""
 # How far the nose's tip stands out from the axis that a head turns about, in eyes apart, as seen
 # against the eyes (fitted to drawn heads of known yaw), and against eyes and mouth.
 NOSE_REACH, NOSE_BETWEEN = 0.66, 0.46
@@ -216,15 +219,8 @@ def _away(
     return loss + perceptual_at_eyes(perceptual, output, wanted)
 
 
-@torch.no_grad()
-def drawn_changes(
-    directions: Directions, generator: Generator, encoder: Encoder, data: Portraits
-) -> Tensor:
-    """What a typical amount of each of `MEASURED` draws, `[9, 9]`, by the face finder.
-
-    Row k is the mean change of all measures, in their own typical amounts, when the k-th was asked
-    for: the identity is perfect.
-    """
+def _measuring(generator: Generator, data: Portraits) -> Callable[[Tensor], Tensor]:
+    """Measures `[N, 9]` of what is drawn from latents of portraits, found where their faces are."""
     finder = load_face_finder()
     side = data.images.shape[-1]
     squares = [torch.from_numpy(face_square((p.numpy() + 1) * side / 2)) for p in data.landmarks]
@@ -237,6 +233,19 @@ def drawn_changes(
         ]
         return face_measures(torch.cat(found).float())
 
+    return measured
+
+
+@torch.no_grad()
+def drawn_changes(
+    directions: Directions, generator: Generator, encoder: Encoder, data: Portraits
+) -> Tensor:
+    """What a typical amount of each of `MEASURED` draws, `[9, 9]`, by the face finder.
+
+    Row k is the mean change of all measures, in their own typical amounts, when the k-th was asked
+    for: the identity is perfect.
+    """
+    measured = _measuring(generator, data)
     latents = encoder(data.network_images())
     still = measured(latents)
     typical = torch.tensor([EXPRESSIONS[name] for name in MEASURED])
@@ -296,6 +305,45 @@ def lengthen(directions: Directions, shares: Tensor, lengths: Sequence[float]) -
     return factors
 
 
+@torch.no_grad()
+def close_lids(
+    directions: Directions,
+    generator: Generator,
+    encoder: Encoder,
+    data: Portraits,
+    lengths: Sequence[float],
+) -> float:
+    """Give the lids' directions the length that shuts both eyes, in place.
+
+    What comes nearest to the warp leaves a slit: of eyes that shut a little too far or too late, a
+    distance of pictures makes eyes that shut half.
+
+    Args:
+        directions: of `EXPRESSIONS`.
+        generator: draws.
+        encoder: gives the latents that steps are taken from.
+        data: portraits at the encoder's resolution.
+        lengths: to choose from, ascending.
+
+    Returns:
+        The factor: the first at which the face finder sees `SHUT`, or the last.
+    """
+    measured = _measuring(generator, data)
+    latents = encoder(data.network_images())
+    still = measured(latents)
+    lids = [MEASURED.index(name) for name in LIDS]
+    step = directions.along(dict.fromkeys(LIDS, 1.0))
+    factor = lengths[-1]
+    for length in lengths:
+        closed = changes(still, measured(latents + length * step))[:, lids]
+        if closed.mean() >= SHUT:
+            factor = length
+            break
+    known = [directions.config.names.index(name) for name in LIDS]
+    directions.vectors[known] *= factor
+    return factor
+
+
 def main(argv: list[str] | None = None) -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description=__doc__, prog="weights.training.directions")
@@ -323,11 +371,13 @@ def main(argv: list[str] | None = None) -> None:
     some = load_portraits(arguments.data, "train", side, limit=MEASURED_ON)
     shares = shares_drawn(found, generator, encoder, some, LENGTHS)
     factors = lengthen(found, shares, LENGTHS)
+    longer = close_lids(found, generator, encoder, some, LENGTHS)
     held_out = load_portraits(arguments.data, "val", side, limit=MEASURED_ON)
     shares = shares_drawn(found, generator, encoder, held_out)
     drawn = drawn_changes(found, generator, encoder, held_out)
     for name, factor, share in zip(found.config.names, factors, shares, strict=True):
         sys.stdout.write(f"{name}: length x {factor:.2f}, nearer to the warp by {share[0]:.2f}\n")
+    sys.stdout.write(f"lids: length x {longer:.2f} again, which shuts both eyes\n")
     for name, row in zip(MEASURED, drawn, strict=True):
         seen = dict(zip(MEASURED, (round(v, 2) for v in row.tolist()), strict=True))
         sys.stdout.write(f"{name} draws {json.dumps(seen)}\n")
