@@ -151,23 +151,11 @@ class EditsMeasure:
         found = find_landmarks(result.image, self.models)
         if found is not None:
             row["identity"] = cosine(face.person, person_on(result.image, found, self.identity))
-        row |= self._rulers(face, edit, way, result.image)
-        exact = self._rulers(face, edit, way, warped(face.image, face.landmarks, edit, way))
-        row |= {f"warp_{name}": share for name, share in exact.items()}
+        row |= _rulers(face, edit, way, result.image, found)
+        exact = warped(face.image, face.landmarks, edit, way)
+        read = _rulers(face, edit, way, exact, find_landmarks(exact, self.models))
+        row |= {f"warp_{name}": share for name, share in read.items()}
         return row, before_and_after(face.image, result.image, spec)
-
-    def _rulers(self, face: _Rendered, edit: StandardEdit, way: Points, after: Tensor) -> Json:
-        """What the landmarks did until the picture after, by the face finder and by matching."""
-        places = {
-            "found": find_landmarks(after, self.models),
-            "matched": match_landmarks(face.image, after, face.landmarks),
-        }
-        return {
-            f"{ruler}_{name}": share
-            for ruler, at in places.items()
-            if at is not None
-            for name, share in _movements(edit, face.landmarks, at, way).items()
-        }
 
     def _show(self, cells: Mapping[str, Sequence[Bytes]], name: str) -> None:
         """Write a sheet of rows of edits, each above the same after tuning."""
@@ -196,6 +184,19 @@ def _sharpness(face: _Rendered, start: Points, end: Points, result: EditResult) 
     region = region_of_way(start, end, radius, face.image.shape[-1])
     before, after = (gradient_energy(to_rgb(i), region) for i in (face.image, result.image))
     return after / max(before, 1e-9)
+
+
+def _rulers(
+    face: _Rendered, edit: StandardEdit, way: Points, after: Tensor, found: Points | None
+) -> Json:
+    """What the landmarks did until the picture after: as found there, and by matching."""
+    places = {"found": found, "matched": match_landmarks(face.image, after, face.landmarks)}
+    return {
+        f"{ruler}_{name}": share
+        for ruler, at in places.items()
+        if at is not None
+        for name, share in _movements(edit, face.landmarks, at, way).items()
+    }
 
 
 def _movements(edit: StandardEdit, before: Points, after: Points, way: Points) -> Json:

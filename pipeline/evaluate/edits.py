@@ -39,8 +39,8 @@ ABOUT = """\
 Every picture is inverted ({quality}), then twelve small drags are made on the rendering, with the
 generator as it was ("{before}": the latents of encoder and projection) and with the one that was
 tuned to the picture. A drag has its landmarks as handles and the dragged part alone as its movable
-mask; whole heads have none. Anchors hold the middle of the lips where the mouth's corners are
-dragged, and the upper lip where it opens; there are no others, and no preset's directions.
+mask; whole heads have none. An anchor holds the middle of the upper lip where the mouth opens or
+its corners are dragged; there are no others, and no preset's directions.
 
 "Tracked" is how far the handles came along the asked way, as a share of it, as the engine tracks
 them. The others are read from the renderings before and after: by the landmarks that are found on

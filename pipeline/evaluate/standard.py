@@ -91,7 +91,7 @@ EDITS: Final[Mapping[str, StandardEdit]] = {
     "mouth corners out and up": StandardEdit(
         moves={48: (-0.10, -0.06), 54: (0.10, -0.06)},
         part=frozenset(_MOUTH),
-        held=(51, 57),
+        held=(51,),
         regions=("mouth", "jaw"),
         without=("nose",),
     ),
@@ -128,7 +128,7 @@ EDITS: Final[Mapping[str, StandardEdit]] = {
     "mouth open": StandardEdit(
         moves={57: (0.0, 0.16), 8: (0.0, 0.10)},
         part=frozenset(_MOUTH),
-        held=(50, 51, 52),
+        held=(51,),
         regions=("mouth", "jaw"),
         without=("nose",),
     ),
