@@ -49,6 +49,12 @@ def bar(*columns: float, width: float = 8) -> np.ndarray:
     return np.broadcast_to(sum(bars) / len(bars), (64, 64, 3)).astype(np.float32)
 
 
+def way_of(edit: StandardEdit, landmarks: Points) -> Points:
+    """How far each dragged landmark is asked to move, [N, 2] px."""
+    spec = edit.to_spec(landmarks, SIDE)
+    return (spec.targets - spec.handles).double().numpy()[: len(edit.moves)]
+
+
 def test_the_share_of_the_way_counts_what_goes_along_it() -> None:
     start, way = np.array([[1.0, 1.0], [5.0, 5.0]]), np.array([[4.0, 0.0], [0.0, 2.0]])
     assert share_of_way(start, start, way) == 0
@@ -122,8 +128,7 @@ def test_a_warp_moves_the_dragged_landmarks_and_no_others(
     edit: StandardEdit, face: tuple[torch.Tensor, Points]
 ) -> None:
     _, landmarks = face
-    spec = edit.to_spec(landmarks, SIDE)
-    way = (spec.targets - spec.handles).double().numpy()[: len(edit.moves)]
+    way = way_of(edit, landmarks)
     y, x = torch.meshgrid(*[torch.arange(SIDE) + 0.5] * 2, indexing="ij")
     places = torch.stack((x, y))[None].double()
     read = warped(places, landmarks, edit, way)[0].permute(1, 2, 0).numpy()
@@ -143,8 +148,7 @@ def test_matching_reads_an_exact_warp(
     edit: StandardEdit, face: tuple[torch.Tensor, Points]
 ) -> None:
     image, landmarks = face
-    spec = edit.to_spec(landmarks, SIDE)
-    way = (spec.targets - spec.handles).double().numpy()[: len(edit.moves)]
+    way = way_of(edit, landmarks)
     found = match_landmarks(image, warped(image, landmarks, edit, way), landmarks)
     assert 0.7 < share_of_way(landmarks[edit.dragged], found[edit.dragged], way) < 1.1
     if not edit.whole:
